@@ -1,0 +1,95 @@
+"""The functions most people use: ``trace``, ``capture``, and what is installed."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from attncore.attention import AttentionTrace
+from attncore.errors import OptionError, UnsupportedModelError, did_you_mean
+from attncore.options import OptionNames
+from attncore.plugins import find_backend, plugins
+from attncore.protocols import Backend, CaptureOptions, Session, inputs_for
+
+
+def trace(
+    model: Any, inputs: Any, *, tokens: Any = None, backend: str | None = None, **options: Unpack[OptionNames]
+) -> AttentionTrace:
+    """Run ``model`` once on ``inputs`` and capture every attention layer.
+
+    Args:
+        model: a model of any installed framework.
+        inputs: a mapping is passed as keywords, a tuple as positional arguments, anything else as the one argument;
+            `attncore.Inputs` says it exactly.
+        tokens: labels for the positions: a list of strings, a list per batch item, a tokenizer, a mapping from axis
+            name to these, or nothing.
+        backend: which backend to use; by default the one that recognises the model.
+        **options: see `attncore.CaptureOptions`.
+
+    Returns:
+        The trace; ``trace.output`` is what the model returned.
+
+    Raises:
+        UnsupportedModelError: no backend recognises the model, or it cannot be seen inside.
+        NoAttentionError: the model ran and showed no attention.
+        TokenError: labels do not fit. OptionError, SelectionError: an option is wrong.
+    """
+    chosen = choose_backend(model, backend)
+    arguments = inputs_for(chosen, inputs)
+    session = chosen.capture(model, make_options(options))
+    with session:
+        session(*arguments.args, **arguments.kwargs)
+    return session.trace(tokens=tokens)
+
+
+def capture(model: Any, *, backend: str | None = None, **options: Unpack[OptionNames]) -> Session:
+    """A context in which calls of ``model`` are captured; ``session.trace()`` gives the trace afterwards.
+
+    The options are those of `trace`. ``session(*args, **kwargs)`` calls the model; in PyTorch, calling the model itself
+    inside the ``with`` is the same.
+
+    Raises:
+        UnsupportedModelError: no backend recognises the model. OptionError: an option is wrong.
+    """
+    return choose_backend(model, backend).capture(model, make_options(options))
+
+
+def make_options(options: Any) -> CaptureOptions:
+    """The options as one object.
+
+    Raises:
+        OptionError: one is unknown.
+    """
+    known = list(CaptureOptions.__dataclass_fields__)
+    for name in options:
+        if name not in known:
+            raise OptionError(f'no option "{name}"{did_you_mean(name, known)}; the options are {", ".join(known)}')
+    return CaptureOptions(**options)
+
+
+def choose_backend(model: Any, name: str | None = None) -> Backend:
+    """The backend of this name, or the first that recognises the model.
+
+    Raises:
+        UnsupportedModelError: none does.
+    """
+    if name is not None:
+        return find_backend(name)
+    for registered in plugins().backends.values():
+        if registered.thing.matches(model):
+            return registered.thing
+    raise UnsupportedModelError(
+        f"no backend recognises this {type(model).__module__}.{type(model).__qualname__} as a model; "
+        f"installed backends: {', '.join(plugins().backends)}. Give the model itself (for PyTorch a torch.nn.Module, "
+        "or a method or pipeline of one), or name the backend with backend=. For weights you already have, use "
+        "AttentionTrace.from_arrays"
+    )
+
+
+def renderers() -> dict[str, tuple[str, ...]]:
+    """The installed renderers and their views."""
+    return {name: tuple(registered.thing.views) for name, registered in plugins().renderers.items()}
+
+
+def backends() -> tuple[str, ...]:
+    """The names of the installed backends, whether or not their framework is."""
+    return tuple(plugins().backends)

@@ -1,0 +1,196 @@
+"""The trace: every attention layer of one run, with the axes they count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, overload
+
+from attncore.axis import TokenAxis
+from attncore.coverage import Coverage
+from attncore.errors import AttncoreError, OptionError, SelectionError
+from attncore.layer import AttentionLayer, LayerKind
+from attncore.provenance import Provenance
+from attncore.selection import HeadSelector, LayerSelector, choose, no_such_layer, parts_of
+from attncore.weights import LazyWeights
+
+if TYPE_CHECKING:
+    from attncore.rendering import Rendered
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionTrace(Sequence[AttentionLayer]):
+    """The attention of one run of a model: a sequence of layers in call order.
+
+    ``trace[3]`` is a layer, ``trace["encoder.layer.3"]`` the one of that name (``name@2`` its third call),
+    ``trace[:4]`` and ``trace.select(...)`` smaller traces. ``axes`` maps each name in ``layer.query_axis`` and
+    ``layer.key_axis`` to its `TokenAxis`. ``coverage`` says what ran and is not in here; ``output`` is what the model
+    returned, and is never saved.
+
+    Attention weights show where information can flow, not what caused an output.
+    """
+
+    layers: tuple[AttentionLayer, ...]
+    axes: Mapping[str, TokenAxis]
+    coverage: Coverage = Coverage()
+    provenance: Provenance = field(default_factory=lambda: Provenance("arrays", "built from arrays"))
+    output: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "axes", MappingProxyType(dict(self.axes)))
+        for layer in self.layers:
+            for name in (layer.query_axis, layer.key_axis):
+                if name not in self.axes:
+                    raise AttncoreError(f"{layer!r} counts the axis {name!r}; the trace has {sorted(self.axes)}")
+
+    # A trace is a sequence of its layers.
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[AttentionLayer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, item: int | str) -> AttentionLayer: ...
+    @overload
+    def __getitem__(self, item: slice) -> AttentionTrace: ...
+    def __getitem__(self, item: int | str | slice) -> AttentionLayer | AttentionTrace:
+        if isinstance(item, slice):
+            return self._with_layers(self.layers[item])
+        if isinstance(item, str):
+            return self._named(item)
+        if not -len(self) <= item < len(self):
+            # IndexError is what ends a loop over a sequence; SelectionError says why.
+            raise _NoSuchIndex(no_such_layer(item, self.layers))
+        return self.layers[item]
+
+    def _named(self, name: str) -> AttentionLayer:
+        found = [layer for layer in self.layers if name in (layer.name, f"{layer.name}@{layer.call}")]
+        if not found:
+            raise SelectionError(no_such_layer(name, self.layers))
+        if len(found) > 1:
+            raise SelectionError(
+                f'"{name}" was called {len(found)} times; say which, "{name}@0" to "{name}@{len(found) - 1}", '
+                f"or take them all with trace.select(layers={name!r})"
+            )
+        return found[0]
+
+    def select(
+        self,
+        *,
+        layers: LayerSelector = None,
+        heads: HeadSelector = None,
+        kind: LayerKind | None = None,
+        stack: str | None = None,
+    ) -> AttentionTrace:
+        """A smaller trace; nothing is copied or computed.
+
+        Args:
+            layers: index, name, glob (``"encoder.*"``), slice or function of the layer, or a list of these.
+            heads: head numbers, a slice, or one number.
+            kind: ``"self"`` or ``"cross"``.
+            stack: ``"encoder"``, ``"decoder"``, ``"vision"``, … as in ``layer.stack``.
+
+        Raises:
+            SelectionError: nothing is left, or a layer or head does not exist.
+        """
+        if kind not in (None, "self", "cross"):
+            raise OptionError(f'kind is "self" or "cross"; {kind!r} was given')
+        positions = choose(parts_of(layers), self.layers)
+        kept = [self.layers[position] for position in positions]
+        kept = [layer for layer in kept if kind in (None, layer.kind) and stack in (None, layer.stack)]
+        if not kept:
+            have = sorted({f"{layer.kind} attention in stack {layer.stack!r}" for layer in self.layers})
+            raise SelectionError(
+                f"no layer is left for layers={layers!r}, kind={kind!r}, stack={stack!r}; there is: {', '.join(have)}"
+            )
+        if heads is not None:
+            kept = [layer.with_heads(heads) for layer in kept]
+        return self._with_layers(kept)
+
+    def _with_layers(self, layers: Sequence[AttentionLayer]) -> AttentionTrace:
+        used = {name for layer in layers for name in (layer.query_axis, layer.key_axis)}
+        return replace(self, layers=tuple(layers), axes={k: axis for k, axis in self.axes.items() if k in used})
+
+    def axes_of(self, layer: AttentionLayer) -> tuple[TokenAxis, TokenAxis]:
+        """The query and key axis of one of the layers."""
+        return self.axes[layer.query_axis], self.axes[layer.key_axis]
+
+    # The tuples that Hugging Face models return and that other tools take.
+
+    @property
+    def attentions(self) -> tuple[LazyWeights, ...]:
+        """The weights of every self-attention layer, each (batch, heads, query, key)."""
+        return tuple(layer.weights for layer in self.layers if layer.kind == "self")
+
+    @property
+    def encoder_attentions(self) -> tuple[LazyWeights, ...]:
+        """The self-attention of the layers whose stack is "encoder"."""
+        return self._weights_of("self", "encoder")
+
+    @property
+    def decoder_attentions(self) -> tuple[LazyWeights, ...]:
+        """The self-attention of the layers whose stack is "decoder"."""
+        return self._weights_of("self", "decoder")
+
+    @property
+    def cross_attentions(self) -> tuple[LazyWeights, ...]:
+        """The weights of every cross-attention layer."""
+        return tuple(layer.weights for layer in self.layers if layer.kind == "cross")
+
+    def _weights_of(self, kind: LayerKind, stack: str) -> tuple[LazyWeights, ...]:
+        return tuple(layer.weights for layer in self.layers if layer.kind == kind and layer.stack == stack)
+
+    # Making, keeping and showing.
+
+    @classmethod
+    def from_arrays(
+        cls,
+        attentions: Any = None,
+        *,
+        tokens: Any = None,
+        encoder_attentions: Any = None,
+        decoder_attentions: Any = None,
+        cross_attentions: Any = None,
+        names: Sequence[str] | None = None,
+    ) -> AttentionTrace:
+        """A trace from attention weights that somebody already has; see `attncore.from_arrays.build_trace`."""
+        from attncore.from_arrays import build_trace
+
+        return build_trace(
+            attentions,
+            tokens=tokens,
+            encoder_attentions=encoder_attentions,
+            decoder_attentions=decoder_attentions,
+            cross_attentions=cross_attentions,
+            names=names,
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write one safetensors file; `attncore.load` reads it. Lazy weights stay lazy, ``output`` is left out."""
+        from attncore.storage import save
+
+        save(self, path)
+
+    def render(self, renderer: str | None = None, *, view: str | None = None, **options: Any) -> Rendered:
+        """Show the trace with a renderer (`attncore.renderers()` lists them); the result shows or saves itself."""
+        from attncore.rendering import render
+
+        return render(self, renderer, view=view, **options)
+
+    def __repr__(self) -> str:
+        from attncore.describe import describe
+
+        return describe(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """What a notebook shows: the first installed renderer that draws HTML, and the text beside it."""
+        return {"text/plain": repr(self), **self.render()._repr_mimebundle_()}
+
+
+class _NoSuchIndex(SelectionError, IndexError):
+    """A layer index out of range."""

@@ -1,0 +1,106 @@
+"""A named axis of tokens, patches or frames, with a label for each position of each batch item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from attncore.errors import SelectionError, TokenError
+
+AxisKind = Literal["text", "patch", "frame", "latent", "position"]
+Labels = tuple[tuple[str, ...], ...]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenAxis:
+    """The positions that a query or key axis counts.
+
+    ``labels`` and ``raw`` hold, for each batch item, one text per position: as a reader expects it, and as the
+    tokenizer spells it. ``kind`` says what a position is; ``position`` means that nothing better is known and the
+    labels are numbers. ``padding``, ``special`` (both bool) and ``segments`` (int, sentence A is 0 and B is 1) have
+    shape (batch, length) or are None when unknown. ``grid`` is (rows, columns) of image patches, with
+    ``length - rows * columns`` extra positions before them. ``steps`` (length,) is the generation step that wrote each
+    position: 0 for the prompt.
+
+    Raises:
+        TokenError: a label row or an array does not have ``length`` entries.
+    """
+
+    name: str
+    length: int
+    labels: Labels
+    raw: Labels = ()
+    kind: AxisKind = "position"
+    padding: BoolArray | None = None
+    special: BoolArray | None = None
+    segments: IntArray | None = None
+    grid: tuple[int, int] | None = None
+    steps: IntArray | None = None
+
+    def __post_init__(self) -> None:
+        if not self.raw:
+            object.__setattr__(self, "raw", self.labels)
+        for what, rows in (("labels", self.labels), ("raw labels", self.raw)):
+            for item, row in enumerate(rows):
+                if len(row) != self.length:
+                    raise TokenError(
+                        f'axis "{self.name}" has {self.length} positions and batch item {item} has {len(row)} {what}; '
+                        f"give {self.length} for it"
+                    )
+        for what, array in (("padding", self.padding), ("special", self.special), ("segments", self.segments)):
+            expected = (len(self.labels), self.length)
+            if array is not None and array.shape != expected:
+                raise TokenError(f'axis "{self.name}": {what} has shape {array.shape}, expected {expected}')
+
+    @classmethod
+    def of_positions(cls, name: str, batch: int, length: int, kind: AxisKind = "position") -> TokenAxis:
+        """An axis whose labels are the position numbers."""
+        row = tuple(str(position) for position in range(length))
+        return cls(name=name, length=length, labels=(row,) * batch, kind=kind)
+
+    @property
+    def batch(self) -> int:
+        """How many batch items have labels."""
+        return len(self.labels)
+
+    def labels_of(self, item: int) -> tuple[str, ...]:
+        """The labels of one batch item.
+
+        Raises:
+            SelectionError: there is no such batch item.
+        """
+        if not -self.batch <= item < self.batch:
+            raise SelectionError(
+                f'axis "{self.name}" has {self.batch} batch item(s) and item {item} was asked for; '
+                f"give 0 to {self.batch - 1}"
+            )
+        return self.labels[item]
+
+    def padding_of(self, item: int) -> BoolArray:
+        """True where batch item ``item`` is padding, shape (length,); all False when unknown."""
+        if self.padding is None:
+            return np.zeros(self.length, dtype=bool)
+        return self.padding[item]
+
+    def find(self, token: str, item: int = 0) -> int:
+        """The first position whose label or raw token is ``token``.
+
+        Raises:
+            SelectionError: no position has it.
+        """
+        for position, (label, raw) in enumerate(zip(self.labels_of(item), self.raw[item], strict=True)):
+            if token in (label, raw):
+                return position
+        raise SelectionError(
+            f'axis "{self.name}" has no token "{token}" in batch item {item}; '
+            f"its tokens begin {', '.join(self.labels[item][:8])}"
+        )
+
+    def replaced(self, **changes: object) -> TokenAxis:
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,22 @@
+"""Collects the axes that the layers of one trace count, so that equal ones are shared."""
+
+from __future__ import annotations
+
+from attncore.axis import AxisKind, TokenAxis
+
+
+class AxisBook:
+    """Hands out axis names; positions of another length or batch under the same name get ``name_2``, ``name_3``, …"""
+
+    def __init__(self) -> None:
+        self.axes: dict[str, TokenAxis] = {}
+
+    def name_for(self, stem: str, batch: int, length: int, kind: AxisKind = "position") -> str:
+        """The name of an axis called ``stem`` with these sizes, made when it is new."""
+        name, number = stem, 1
+        while name in self.axes and (self.axes[name].length, self.axes[name].batch) != (length, batch):
+            number += 1
+            name = f"{stem}_{number}"
+        if name not in self.axes:
+            self.axes[name] = TokenAxis.of_positions(name, batch, length, kind)
+        return name

@@ -1,0 +1,31 @@
+"""How the user's inputs reach the model's call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Inputs:
+    """Positional and keyword arguments for the model, said exactly: ``Inputs(x, mask=m)``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args = args
+        self.kwargs = kwargs
+
+    def __repr__(self) -> str:
+        parts = [type(arg).__name__ for arg in self.args]
+        parts += [f"{name}={type(value).__name__}" for name, value in self.kwargs.items()]
+        return f"Inputs({', '.join(parts)})"
+
+    @classmethod
+    def of(cls, inputs: Any, *, mapping_is_one_argument: bool = False) -> Inputs:
+        """A mapping becomes keywords, a tuple positional arguments, anything else the one argument."""
+        if isinstance(inputs, Inputs):
+            return inputs
+        if isinstance(inputs, Mapping) and not mapping_is_one_argument:
+            return cls(**inputs)
+        # A named tuple is one value of the user's own type.
+        if isinstance(inputs, tuple) and not hasattr(inputs, "_fields"):
+            return cls(*inputs)
+        return cls(inputs)

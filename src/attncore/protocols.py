@@ -1,0 +1,102 @@
+"""What a backend and a renderer are: the two contracts a plugin author meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+
+from attncore.errors import OptionError
+from attncore.inputs import Inputs
+from attncore.selection import HeadSelector, LayerSelector, parts_of
+
+if TYPE_CHECKING:
+    from attncore.attention import AttentionTrace
+    from attncore.layer import AttentionLayer
+    from attncore.rendering import Rendered
+
+Keep = Literal["auto", "weights", "qk"]
+KEEP = ("auto", "weights", "qk")
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What to keep of each layer.
+
+    ``layers`` and ``heads`` cut the trace to some. ``keep`` is ``"qk"`` (query and key, weights computed when read,
+    O(n)), ``"weights"`` (held in full, O(n^2)) or ``"auto"`` (whichever is smaller); weights that cannot be computed
+    again are held in any case. ``values`` keeps the value vectors too. ``dtype`` ("float32", "float16", …) is the type
+    of weights that are held; ``device`` is where arrays are held (the framework's name, such as "cpu"). ``grad`` makes
+    `AttentionLayer.weights_grad` available after a backward pass. ``reduce`` is called with each layer while the model
+    runs; its result is kept as ``layer.reduced`` and neither weights nor query and key are.
+
+    Raises:
+        OptionError: a value is not understood.
+    """
+
+    layers: LayerSelector = None
+    heads: HeadSelector = None
+    keep: Keep = "auto"
+    values: bool = True
+    dtype: str | None = None
+    device: str | None = None
+    grad: bool = False
+    reduce: Callable[[AttentionLayer], Any] | None = None
+
+    def __post_init__(self) -> None:
+        parts_of(self.layers)
+        if self.keep not in KEEP:
+            raise OptionError(f"keep is one of {', '.join(KEEP)}; {self.keep!r} was given")
+        if self.reduce is not None and not callable(self.reduce):
+            raise OptionError(f"reduce must be a function of a layer; {self.reduce!r} was given")
+        if self.reduce is not None and self.grad:
+            raise OptionError("reduce= keeps no weights, so grad=True has nothing to belong to; give one of the two")
+
+    def as_text(self) -> dict[str, str]:
+        """The options that differ from the default, as text, for the provenance."""
+        default = CaptureOptions()
+        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: repr(value) for name, value in named.items() if value != getattr(default, name)}
+
+
+class Session(Protocol):
+    """A capture under way: use it as a context manager, run the model, ask for the trace."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def trace(self, tokens: Any = None) -> AttentionTrace: ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Takes attention out of the models of one framework.
+
+    ``matches`` must not import the framework: when the user has a model of it, it is in ``sys.modules``. ``inputs_of``
+    may be left out; it says how ``attncore.trace`` passes the user's inputs on, where that differs from `Inputs.of`.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def matches(self, model: Any) -> bool: ...
+    def capture(self, model: Any, options: CaptureOptions) -> Session: ...
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """Shows a trace. ``views`` names what it can draw, the first being the default."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def views(self) -> tuple[str, ...]: ...
+    def render(self, trace: AttentionTrace, *, view: str, **options: Any) -> Rendered: ...
+
+
+def inputs_for(backend: Backend, inputs: Any) -> Inputs:
+    """The user's inputs as arguments of the model, by the backend's rule or the general one."""
+    own_rule = getattr(backend, "inputs_of", None)
+    return own_rule(inputs) if own_rule is not None else Inputs.of(inputs)

@@ -1,0 +1,92 @@
+"""Showing a trace: choosing the renderer, checking what is asked of it, and what comes back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attncore.errors import OptionError, did_you_mean
+from attncore.plugins import find_renderer, plugins
+from attncore.protocols import Renderer
+
+if TYPE_CHECKING:
+    from attncore.attention import AttentionTrace
+
+# What a file name's ending asks for.
+_MIME_OF_SUFFIX = {".html": "text/html", ".txt": "text/plain", ".svg": "image/svg+xml", ".png": "image/png"}
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A picture of a trace: a MIME bundle that notebooks show, terminals print and ``save`` writes."""
+
+    bundle: Mapping[str, str | bytes]
+    title: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return dict(self.bundle)
+
+    def __str__(self) -> str:
+        return str(self.bundle.get("text/plain", self.title))
+
+    def __repr__(self) -> str:
+        # At the prompt the picture is wanted, as in a notebook.
+        return str(self)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the picture; the file name's ending chooses among the types there are.
+
+        Raises:
+            OptionError: the picture has no such type.
+        """
+        target = Path(path)
+        mime = _MIME_OF_SUFFIX.get(target.suffix.lower())
+        if mime is None or mime not in self.bundle:
+            endings = [suffix for suffix, kind in _MIME_OF_SUFFIX.items() if kind in self.bundle]
+            raise OptionError(f'this picture cannot be saved as "{target.suffix}"; use one of {", ".join(endings)}')
+        content = self.bundle[mime]
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return target
+
+
+def render(trace: AttentionTrace, renderer: str | None = None, *, view: str | None = None, **options: Any) -> Rendered:
+    """Show ``trace`` with a renderer.
+
+    Args:
+        trace: what to show.
+        renderer: its name, as in `attncore.renderers()`; by default the first installed.
+        view: one of the renderer's views; its first by default.
+        **options: the renderer's own options.
+
+    Raises:
+        PluginError: there is no such renderer.
+        OptionError: it has no such view or option.
+    """
+    chosen = find_renderer(renderer if renderer is not None else next(iter(plugins().renderers)))
+    view = chosen.views[0] if view is None else view
+    if view not in chosen.views:
+        raise OptionError(
+            f'renderer "{chosen.name}" has no view "{view}"{did_you_mean(view, chosen.views)}; '
+            f"its views are {', '.join(chosen.views)}"
+        )
+    _check_options(chosen, options)
+    return chosen.render(trace, view=view, **options)
+
+
+def _check_options(renderer: Renderer, options: Mapping[str, Any]) -> None:
+    """An unknown option is an error that lists the known ones, unless the renderer takes anything."""
+    parameters = inspect.signature(renderer.render).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [name for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY and name != "view"]
+    for name in options:
+        if name not in known:
+            raise OptionError(
+                f'renderer "{renderer.name}" has no option "{name}"{did_you_mean(name, known)}; '
+                f"its options are {', '.join(known) or 'none'}"
+            )

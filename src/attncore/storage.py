@@ -1,0 +1,166 @@
+"""Saving and loading a trace: one safetensors file, memory-mapped when loaded, no pickle.
+
+The tensors are plain safetensors that any tool can read. The header's metadata holds ``format_version`` and, under
+``attncore``, a JSON text that says which tensor is what. Format: docs/file-format.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attncore.arrays import Array, ArrayLike, BFloat16Array, as_numpy
+from attncore.attention import AttentionTrace
+from attncore.errors import ArrayError, AttncoreError, FileFormatError
+from attncore.stored_trace import trace_from_json, trace_to_json
+
+FORMAT_VERSION = 1
+
+# safetensors' names of the number types that a trace may hold.
+_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "U16": np.uint16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+
+
+class _Writer:
+    """Collects the arrays of a trace; one that several layers share is written once."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Array] = {}
+        self.bfloat16: list[str] = []
+        self._names: dict[int, str] = {}
+        self._alive: list[Any] = []
+
+    def add(self, name: str, array: ArrayLike | None) -> str | None:
+        """The name under which ``array`` is stored."""
+        if array is None:
+            return None
+        if id(array) not in self._names:
+            self._names[id(array)] = name
+            self._alive.append(array)  # an id is only unique while its object lives
+            if isinstance(array, BFloat16Array):
+                self.bfloat16.append(name)
+            self.tensors[name] = _plain(array)
+        return self._names[id(array)]
+
+
+def _plain(array: ArrayLike) -> Array:
+    """What safetensors' numpy interface takes; bfloat16 goes as the 16 bits it is, since numpy has no such type."""
+    values = array.bits if isinstance(array, BFloat16Array) else as_numpy(array)
+    if values.dtype.type not in _DTYPES.values():
+        raise ArrayError(f"cannot save an array of dtype {values.dtype}; safetensors has no such type")
+    return np.ascontiguousarray(values).reshape(values.shape)
+
+
+def save(trace: AttentionTrace, path: str | PathLike[str]) -> None:
+    """Write ``trace`` to one file. The model's output and gradients are not saved.
+
+    Raises:
+        ArrayError: a value kept by ``reduce=`` is not an array of numbers.
+    """
+    from safetensors.numpy import save_file
+
+    writer = _Writer()
+    described = {**trace_to_json(trace, writer.add), "bfloat16": writer.bfloat16}
+    metadata = {"format_version": str(FORMAT_VERSION), "attncore": json.dumps(described)}
+    target = Path(path)
+    # A crash while writing must not destroy a file that was there.
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        save_file(writer.tensors, partial, metadata=metadata)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: str | PathLike[str]) -> AttentionTrace:
+    """The trace in a file that `AttentionTrace.save` wrote; arrays are mapped and read only when used.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileFormatError: it is not a trace, is damaged, or a newer attncore wrote it.
+    """
+    target = Path(path)
+    if not target.exists():
+        raise FileNotFoundError(f"no file {target}")
+    if not target.is_file():
+        raise FileFormatError(f"{target} is not a file; give one that trace.save wrote")
+    metadata = _validated_metadata(target)
+    _check_version(target, metadata)
+    try:
+        described = json.loads(metadata["attncore"])
+        return trace_from_json(described, _reader(target, set(described["bfloat16"])))
+    except (AttncoreError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise FileFormatError(
+            f"{target} is damaged: its description does not fit its contents ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _validated_metadata(path: Path) -> dict[str, str]:
+    """The header's metadata, after safetensors has checked the whole header against the file's length."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
+        raise FileFormatError(
+            f"{path} is not a complete safetensors file ({error}); was it cut off while copying?"
+        ) from error
+    if "attncore" not in metadata:
+        raise FileFormatError(f"{path} is a safetensors file and holds no attention trace; trace.save writes one")
+    return dict(metadata)
+
+
+def _check_version(path: Path, metadata: dict[str, str]) -> None:
+    version = metadata.get("format_version", "")
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
+        raise FileFormatError(f"{path} has the format version {version[:20]!r}; expected a number")
+    if int(version) > FORMAT_VERSION:
+        raise FileFormatError(
+            f"{path} has format version {version} and this attncore reads up to {FORMAT_VERSION}; upgrade attncore"
+        )
+    if int(version) < 1:
+        raise FileFormatError(f"{path} has format version {version}, which never was")
+
+
+def _reader(path: Path, bfloat16: set[str]) -> Callable[[str | None], ArrayLike | None]:
+    """A function from tensor name to an array mapped from the file."""
+    with path.open("rb") as file:
+        header_length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_length))
+    mapped = np.memmap(path, dtype=np.uint8, mode="r")
+    data_start = 8 + header_length
+    arrays: dict[str, ArrayLike] = {}
+
+    def read(name: str | None) -> ArrayLike | None:
+        if name is None:
+            return None
+        if name not in arrays:
+            entry = header[name]
+            start, end = entry["data_offsets"]
+            kind = _DTYPES[entry["dtype"]]
+            raw = mapped[data_start + start : data_start + end].view(np.ndarray)
+            # safetensors aligns tensors of one size only; an unaligned view is legal and slow, so copy that one.
+            aligned = raw if (data_start + start) % np.dtype(kind).itemsize == 0 else raw.copy()
+            values = aligned.view(kind).reshape(entry["shape"])
+            # One object a tensor, so that layers share it, and saving again writes it once.
+            arrays[name] = BFloat16Array(values) if name in bfloat16 else values
+        return arrays[name]
+
+    return read

@@ -1,0 +1,162 @@
+"""From what the user gives as ``tokens=`` to labels on the axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attncore.axis import AxisKind, BoolArray, IntArray, Labels, TokenAxis
+from attncore.errors import TokenError, did_you_mean
+from attncore.token_display import looks_special, readable
+
+
+@dataclass(frozen=True)
+class AxisFacts:
+    """What a backend learned about an axis from the model's inputs; every array is (batch, length)."""
+
+    ids: npt.NDArray[np.integer[Any]] | None = None
+    padding: BoolArray | None = None
+    segments: IntArray | None = None
+    kind: AxisKind | None = None
+    grid: tuple[int, int] | None = None
+    steps: IntArray | None = None
+
+
+def label_axes(
+    axes: Mapping[str, TokenAxis], tokens: Any, facts: Mapping[str, AxisFacts] | None = None
+) -> dict[str, TokenAxis]:
+    """The axes with labels, padding, special tokens and segments.
+
+    Args:
+        axes: the axes by name, the main one first.
+        tokens: None; a tokenizer; a list of strings (batch of one); a list of such lists, one per batch item; or a
+            mapping from axis name to any of these.
+        facts: what is known about each axis from the inputs.
+
+    Raises:
+        TokenError: a wrong number of labels, an unknown axis, or a tokenizer where no token ids were seen.
+    """
+    facts = facts or {}
+    known = {name: _with_facts(axis, facts.get(name)) for name, axis in axes.items()}
+    if tokens is None:
+        return known
+    if isinstance(tokens, Mapping) and not is_tokenizer(tokens):
+        for name, labels in tokens.items():
+            if name not in known:
+                raise TokenError(
+                    f'tokens= names the axis "{name}"{did_you_mean(str(name), known)}; this trace has {sorted(known)}'
+                )
+            known[name] = _labelled(known[name], labels, facts.get(name))
+        return known
+    if is_tokenizer(tokens):
+        return _all_from_tokenizer(known, tokens, facts)
+    main = _main_axis(known)
+    known[main] = _labelled(known[main], tokens, facts.get(main))
+    return known
+
+
+def _with_facts(axis: TokenAxis, facts: AxisFacts | None) -> TokenAxis:
+    if facts is None:
+        return axis
+    kind = facts.kind or axis.kind
+    return axis.replaced(
+        padding=facts.padding, segments=facts.segments, kind=kind, grid=facts.grid, steps=facts.steps
+    )
+
+
+def _main_axis(axes: Mapping[str, TokenAxis]) -> str:
+    """The axis that a bare list of labels is for.
+
+    Raises:
+        TokenError: there are several streams of tokens, so that it must be said which is meant.
+    """
+    if "encoder" in axes and "decoder" in axes:
+        sizes = ", ".join(f'"{name}" ({axes[name].length})' for name in ("encoder", "decoder"))
+        raise TokenError(f"the trace has the axes {sizes}; give tokens as a mapping, such as {{'encoder': [...]}}")
+    return next(iter(axes))
+
+
+def _all_from_tokenizer(
+    axes: dict[str, TokenAxis], tokenizer: Any, facts: Mapping[str, AxisFacts]
+) -> dict[str, TokenAxis]:
+    labelled = {
+        name: _labelled(axis, tokenizer, facts[name]) if name in facts and facts[name].ids is not None else axis
+        for name, axis in axes.items()
+    }
+    if not any(fact.ids is not None for fact in facts.values()):
+        sizes = ", ".join(f'"{name}" ({axis.length})' for name, axis in axes.items())
+        raise TokenError(
+            f"tokens= is a tokenizer and the model was given no token ids that fit an axis ({sizes}); "
+            "give the labels as a list of strings, or a list per batch item"
+        )
+    return labelled
+
+
+def _labelled(axis: TokenAxis, labels: Any, facts: AxisFacts | None) -> TokenAxis:
+    """The axis with these labels, from a tokenizer or from strings."""
+    special: BoolArray | None = None
+    if is_tokenizer(labels):
+        ids = None if facts is None else facts.ids
+        if ids is None:
+            raise TokenError(f'axis "{axis.name}": a tokenizer was given, but the model was given no ids for it')
+        raw = tuple(tuple(_spelled(labels, row)) for row in ids)
+        special_ids = getattr(labels, "all_special_ids", None)
+        special = None if special_ids is None else np.isin(ids, list(special_ids))
+    else:
+        raw = _rows(axis, labels)
+    shown = tuple(readable(row) for row in raw)
+    if special is None:
+        special = np.array([[looks_special(token) for token in row] for row in raw], dtype=bool)
+    return axis.replaced(labels=shown, raw=raw, kind="text" if axis.kind == "position" else axis.kind, special=special)
+
+
+def _rows(axis: TokenAxis, labels: Any) -> Labels:
+    """The user's strings as one row per batch item, counted."""
+    if isinstance(labels, str) or not isinstance(labels, Sequence | np.ndarray):
+        raise TokenError(
+            f'axis "{axis.name}": tokens must be a list of strings, a list per batch item or a tokenizer; '
+            f"a {type(labels).__name__} was given"
+        )
+    rows = [labels] if all(isinstance(label, str | np.str_) for label in labels) else list(labels)
+    if len(rows) != axis.batch:
+        advice = "give a list of labels for each batch item" if len(rows) == 1 else "give one list per batch item"
+        raise TokenError(
+            f'axis "{axis.name}" has a batch of {axis.batch} and labels for {len(rows)} item(s) were given; {advice}'
+        )
+    for item, row in enumerate(rows):
+        if isinstance(row, str) or not all(isinstance(label, str | np.str_) for label in row):
+            raise TokenError(f'axis "{axis.name}", batch item {item}: every label must be a string')
+        if len(row) != axis.length:
+            raise TokenError(
+                f'axis "{axis.name}", batch item {item}: {len(row)} tokens were given and the axis has '
+                f"{axis.length} positions (special tokens and padding count)"
+            )
+    return tuple(tuple(str(label) for label in row) for row in rows)
+
+
+def is_tokenizer(tokens: Any) -> bool:
+    """Something that turns token ids into texts: Hugging Face, tokenizers, sentencepiece, tiktoken, or a function."""
+    known = ("convert_ids_to_tokens", "id_to_token", "id_to_piece", "decode_single_token_bytes")
+    return any(hasattr(tokens, name) for name in known) or (callable(tokens) and not isinstance(tokens, Sequence))
+
+
+def _spelled(tokenizer: Any, ids: npt.NDArray[np.integer[Any]]) -> list[str]:
+    """The tokens of these ids as the tokenizer spells them; an id it does not know becomes ``<id>``."""
+    numbers = [int(number) for number in ids]
+    if hasattr(tokenizer, "convert_ids_to_tokens"):
+        spelled = tokenizer.convert_ids_to_tokens(numbers)
+    elif hasattr(tokenizer, "id_to_token"):
+        spelled = [tokenizer.id_to_token(number) for number in numbers]
+    elif hasattr(tokenizer, "id_to_piece"):
+        spelled = [tokenizer.id_to_piece(number) for number in numbers]
+    elif hasattr(tokenizer, "decode_single_token_bytes"):
+        spelled = [tokenizer.decode_single_token_bytes(number).decode("utf-8", "replace") for number in numbers]
+    else:
+        spelled = list(tokenizer(numbers))
+        if len(spelled) != len(numbers):
+            raise TokenError(f"the tokens= function returned {len(spelled)} labels for {len(numbers)} ids")
+    return [f"<{number}>" if token is None else str(token) for token, number in zip(spelled, numbers, strict=True)]

@@ -1,0 +1,206 @@
+"""Attention weights as an array that is computed when it is read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attncore.arrays import Array, ArrayLike
+from attncore.errors import ArrayError, SelectionError
+from attncore.scoring import Scoring, probabilities
+
+Positions = npt.NDArray[np.intp]
+AXES = ("batch", "heads", "query", "key")
+
+
+class LazyWeights(ABC):
+    """Weights of one layer, shape (batch, heads, query, key); indexing gives numpy and computes only what is asked.
+
+    Slices, integers and lists of positions work as in numpy. ``numpy.asarray(weights)`` computes all of it.
+    """
+
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
+        """The weights of these batch items, heads and query rows over all keys, in this order."""
+
+    @property
+    @abstractmethod
+    def held_bytes(self) -> int:
+        """Bytes held in memory (or mapped) for these weights."""
+
+    @property
+    def ndim(self) -> int:
+        return 4
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> Array:
+        items = _four(index, self.shape)
+        wanted, remaining = [], []
+        for axis in range(3):
+            positions, rest = _positions(items[axis], self.shape[axis], AXES[axis])
+            wanted.append(positions)
+            remaining.append(rest)
+        _check_key(items[3], self.shape[3])
+        block = self.block(wanted[0], wanted[1], wanted[2])
+        return np.asarray(block[(*remaining, items[3])])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self[...], dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype}, held={self.held_bytes:,} bytes)"
+
+
+def _four(index: Any, shape: tuple[int, int, int, int]) -> tuple[Any, Any, Any, Any]:
+    """The index as one item an axis, with ``...`` and missing axes filled in."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    if any(item is None for item in items):
+        raise SelectionError("weights take no new axes; read them first: numpy.asarray(weights)[...]")
+    dots = [place for place, item in enumerate(items) if item is Ellipsis]
+    given = len(items) - len(dots)
+    if given > 4 or len(dots) > 1:
+        raise SelectionError(f"weights have the 4 axes {AXES}, shape {shape}, and {given} indices were given")
+    place = dots[0] if dots else len(items)
+    items[place : place + 1] = [slice(None)] * (4 - given)
+    return items[0], items[1], items[2], items[3]
+
+
+def _positions(item: Any, length: int, axis: str) -> tuple[Positions, Any]:
+    """Which positions are needed, each once, and how to index them afterwards to get what was asked."""
+    if isinstance(item, slice):
+        return np.arange(length, dtype=np.intp)[item], slice(None)
+    asked = np.asarray(item)
+    if asked.dtype == bool:
+        if asked.shape != (length,):
+            raise SelectionError(f"a mask for the {axis} axis needs shape ({length},) and has {asked.shape}")
+        asked = np.flatnonzero(asked)
+    if asked.size == 0:
+        asked = asked.astype(np.intp)
+    if asked.dtype.kind not in "iu":
+        raise SelectionError(f"the {axis} axis takes integers and slices and was given {item!r}")
+    if asked.size and (asked.min() < -length or asked.max() >= length):
+        raise SelectionError(
+            f"the {axis} axis has {length} positions and {item!r} was asked for; give {-length} to {length - 1}"
+        )
+    needed, places = np.unique(asked % length if length else asked, return_inverse=True)
+    return needed.astype(np.intp), int(places) if asked.ndim == 0 else places.reshape(asked.shape)
+
+
+def _check_key(item: Any, length: int) -> None:
+    if not isinstance(item, slice):
+        _positions(item, length, "key")
+
+
+def _as_slice(positions: Positions) -> Any:
+    """A slice where the positions are consecutive, so that reading copies nothing; else the positions."""
+    if len(positions) and np.array_equal(positions, np.arange(positions[0], positions[0] + len(positions))):
+        return slice(int(positions[0]), int(positions[-1]) + 1)
+    return positions
+
+
+def _take(source: ArrayLike, batch: Positions, heads: Positions, rows: Positions | None) -> Array:
+    """``source[batch][:, heads][:, :, rows]``, each axis on its own; one head at a time when heads are scattered."""
+    first, second = _as_slice(batch), _as_slice(heads)
+    third = slice(None) if rows is None else _as_slice(rows)
+    if all(isinstance(part, slice) for part in (first, second, third)):
+        return np.asarray(source[first, second, third])
+    if isinstance(first, slice) and not isinstance(second, slice) and len(heads):
+        by_head = [np.asarray(source[first, int(head)]) for head in heads]
+        return np.stack([part[:, third] for part in by_head], axis=1)
+    result = np.asarray(source[first, slice(None)] if isinstance(first, slice) else source[first])
+    return np.asarray(result[:, second][:, :, third])
+
+
+class DenseWeights(LazyWeights):
+    """Weights that are held: an array, a mapped file, or anything that gives numpy when indexed."""
+
+    def __init__(self, source: ArrayLike) -> None:
+        if len(source.shape) != 4:
+            raise ArrayError(
+                f"attention weights need the 4 axes {AXES} and this array has shape {tuple(source.shape)}; "
+                "add the missing axes, for example array[None] for a batch of one"
+            )
+        self.source = source
+        self.shape = (source.shape[0], source.shape[1], source.shape[2], source.shape[3])
+        self.dtype = source.dtype
+
+    def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
+        return _take(self.source, batch, heads, rows)
+
+    @property
+    def held_bytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+class RecomputedWeights(LazyWeights):
+    """Weights computed from query and key when they are read, exactly, a block at a time.
+
+    ``query`` is (batch, heads, query, head_dim) and ``key`` (batch, kv_heads, key, head_dim), where each key head
+    serves ``heads / kv_heads`` consecutive query heads (grouped-query attention, Ainslie et al. 2023).
+    """
+
+    def __init__(self, query: ArrayLike, key: ArrayLike, scoring: Scoring) -> None:
+        for name, array in (("query", query), ("key", key)):
+            if len(array.shape) != 4:
+                raise ArrayError(f"{name} needs shape (batch, heads, length, head_dim) and has {tuple(array.shape)}")
+        heads, kv_heads = query.shape[1], key.shape[1]
+        if kv_heads == 0 or heads % kv_heads:
+            raise ArrayError(f"{heads} query heads cannot share {kv_heads} key heads evenly")
+        if query.shape[3] != key.shape[3]:
+            raise ArrayError(f"query has head_dim {query.shape[3]} and key {key.shape[3]}; they must be equal")
+        self.query, self.key, self.scoring = query, key, scoring
+        self.group = heads // kv_heads
+        masks = [array for array in (scoring.mask, scoring.bias) if array is not None and len(array.shape) == 4]
+        batch = max(array.shape[0] for array in (query, key, *masks))
+        self.shape = (batch, heads, query.shape[2], key.shape[2])
+        self.dtype = np.dtype(np.float64 if query.dtype == np.float64 else np.float32)
+
+    def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
+        if not (len(batch) and len(heads) and len(rows)):
+            return np.zeros((len(batch), len(heads), len(rows), self.shape[3]), dtype=self.dtype)
+        query = _take(self.query, _shared(batch, self.query), heads, rows)
+        kv_heads = heads // self.group
+        distinct = np.unique(kv_heads)
+        key = _take(self.key, _shared(batch, self.key), distinct, None)
+        if len(distinct) != len(kv_heads):
+            key = key[:, np.searchsorted(distinct, kv_heads)]
+        parts = (_as_slice(batch), _as_slice(heads), _as_slice(rows))
+        return probabilities(query, key, self.scoring, heads=heads, rows=rows, parts=parts)
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(int(np.prod(array.shape)) * array.dtype.itemsize for array in (self.query, self.key))
+
+
+def _shared(batch: Positions, array: ArrayLike) -> Positions:
+    """Queries that are the same for every batch item (learned latents) are held once."""
+    return batch if array.shape[0] != 1 else np.zeros(1, dtype=np.intp)
+
+
+class SelectedHeads(LazyWeights):
+    """Some heads of other weights; nothing is copied."""
+
+    def __init__(self, source: LazyWeights, heads: tuple[int, ...]) -> None:
+        self.source = source
+        self.heads = np.asarray(heads, dtype=np.intp)
+        self.shape = (source.shape[0], len(heads), source.shape[2], source.shape[3])
+        self.dtype = source.dtype
+
+    def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
+        return self.source.block(batch, self.heads[heads], rows)
+
+    @property
+    def held_bytes(self) -> int:
+        return self.source.held_bytes

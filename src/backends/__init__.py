@@ -1,0 +1,1 @@
+"""Backends: one file per framework, with flat siblings whose names begin with an underscore."""

@@ -1,0 +1,1 @@
+"""The terminal renderer (placeholder while the rest is wired up)."""
