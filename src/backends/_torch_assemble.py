@@ -1,0 +1,100 @@
+"""From the records of a capture to an `AttentionTrace`."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from attncore.attention import AttentionTrace
+from attncore.errors import CaptureError, NoAttentionError
+from attncore.layer import AttentionLayer
+from attncore.provenance import Provenance
+from attncore.selection import choose
+from attncore.tokens import label_axes
+
+from ._torch_axes import Places, stacks_of
+from ._torch_coverage import coverage_of
+from ._torch_generation import merge_steps
+from ._torch_gradients import gradient_of
+from ._torch_keep import layer_of
+from ._torch_record import Record
+from ._torch_recorder import Recorder
+
+MECHANISM = "module hooks and a torch function mode; attention found by following queries, keys and softmax outputs"
+
+
+def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
+    """The trace of everything captured.
+
+    Raises:
+        NoAttentionError: no layer showed attention.
+        SelectionError: ``layers=`` means a layer that does not exist.
+        TokenError: labels do not fit.
+    """
+    _reject_blocks(recorder)
+    records = list(recorder.records)
+    coverage = coverage_of(recorder, records)
+    if not records:
+        ran = f"{len(recorder.ran)} modules of {type(recorder.model).__name__} ran"
+        raise NoAttentionError(f"{ran} and none showed softmax attention that can be captured:\n{coverage}", coverage)
+    steps = merge_steps(records, recorder.roots)
+    _number(steps.records)
+    chosen = _chosen(recorder, steps.records)
+    stacks = stacks_of(steps.records)
+    places = Places(steps.roots, stacks, several=not steps.merged and len(steps.roots) > 1, step_of=steps.step_of_position)
+    shared: dict[int, Any] = {}
+    layers = [_layer(record, stacks[record.name], places, shared) for record in chosen]
+    axes = label_axes(places.book.axes, tokens, places.facts())
+    provenance = Provenance(
+        backend="torch",
+        mechanism=MECHANISM,
+        model=f"{type(recorder.model).__module__}.{type(recorder.model).__qualname__}",
+        options=recorder.options.as_text(),
+        versions=_versions(),
+    )
+    return AttentionTrace(tuple(layers), axes, coverage, provenance, output)
+
+
+def _reject_blocks(recorder: Recorder) -> None:
+    """Several attentions of one call over parts of the positions: blocks, whose place in the whole is not known."""
+    groups: dict[tuple[str, int, int], list[Record]] = defaultdict(list)
+    for record in recorder.records:
+        if record.order != "whole":
+            groups[(record.name, record.place.module_call, record.place.root_call)].append(record)
+    for group in groups.values():
+        if len(group) > 1:
+            for record in group:
+                recorder.reject(record, "one call attends in several blocks of positions (blockwise attention)")
+
+
+def _number(records: Sequence[Record]) -> None:
+    """Indices in call order, and which call of its module each one is."""
+    seen: dict[str, int] = defaultdict(int)
+    for index, record in enumerate(records):
+        record.index = index
+        record.call = seen[record.name]
+        seen[record.name] += 1
+
+
+def _chosen(recorder: Recorder, records: list[Record]) -> list[Record]:
+    chosen = [records[place] for place in choose(recorder.layer_parts, records)]
+    missing = [record for record in chosen if not record.wanted]
+    if missing:
+        raise CaptureError(
+            f'layer {missing[0].index} "{missing[0].name}" was not kept: its index changed when another layer turned '
+            "out not to be a (query, key) matrix; select it by name"
+        )
+    return chosen
+
+
+def _layer(record: Record, stack: str | None, places: Places, shared: dict[int, Any]) -> AttentionLayer:
+    query_axis, key_axis = places.axes_for(record)
+    layer = layer_of(record, query_axis, key_axis, shared)
+    return layer.replaced(stack=stack, gradient=gradient_of(record))
+
+
+def _versions() -> dict[str, str]:
+    loaded = {name: sys.modules.get(name) for name in ("torch", "transformers", "timm", "numpy")}
+    return {name: str(module.__version__) for name, module in loaded.items() if hasattr(module, "__version__")}

@@ -1,0 +1,101 @@
+"""What the model's calls say about tokens: ids, padding and segments, in the arguments of the forward."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_IDS = ("input_ids", "decoder_input_ids")
+# Masks that are true (or 1) where a token is real, and those that are true where it is padding.
+_REAL = ("attention_mask", "decoder_attention_mask", "pixel_attention_mask")
+_PADDING = ("src_key_padding_mask", "tgt_key_padding_mask", "memory_key_padding_mask", "key_padding_mask")
+_SEGMENTS = ("token_type_ids",)
+_NAMES = frozenset((*_IDS, *_REAL, *_PADDING, *_SEGMENTS))
+
+
+@dataclass(eq=False)
+class RootCall:
+    """One outermost call: integer and mask arrays by (module name, argument name), and the images' size."""
+
+    arrays: dict[tuple[str, str], np.ndarray[Any, Any]] = field(default_factory=dict)
+    image: tuple[int, int] | None = None
+    module_class: str = ""
+
+    @classmethod
+    def of(cls, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RootCall:
+        """From the outermost call, its positional arguments named by the forward's signature."""
+        call = cls(module_class=type(module).__name__)
+        named = dict(kwargs)
+        if args:
+            try:
+                named = dict(inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments)
+                named |= named.pop("kwargs", {}) if isinstance(named.get("kwargs"), dict) else {}
+            except (TypeError, ValueError):  # a signature that cannot be read or does not fit: the model will say so
+                named = dict(kwargs)
+        call.take("", named)
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        if isinstance(first, Tensor) and not first.is_floating_point() and first.dim() == 2 and first.dtype != torch.bool:
+            call._add("", "input_ids", first)
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point() and call.image is None:
+                call.image = (int(value.shape[-2]), int(value.shape[-1]))
+        return call
+
+    def take(self, name: str, arguments: dict[str, Any]) -> None:
+        """Keep the interesting ones among named arguments."""
+        for argument in _NAMES.intersection(arguments):
+            value = arguments[argument]
+            if isinstance(value, Tensor) and value.dim() == 2:
+                self._add(name, argument, value)
+
+    def _add(self, name: str, argument: str, value: Tensor) -> None:
+        if (name, argument) not in self.arrays and value.device.type != "meta":
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                if value.is_floating_point():
+                    value = value > (0.5 if argument in _REAL else -1)
+                self.arrays[(name, argument)] = value.detach().cpu().numpy().copy()
+
+    def ids_for(self, stack: str | None) -> np.ndarray[Any, Any] | None:
+        """Token ids of a stack: those its own module was given, else the root's by the argument's name."""
+        return self._find(stack, _IDS)
+
+    def segments_for(self, stack: str | None) -> np.ndarray[Any, Any] | None:
+        """Segment numbers of a stack's tokens."""
+        return self._find(stack, _SEGMENTS)
+
+    def padding_for(self, stack: str | None) -> np.ndarray[Any, Any] | None:
+        """True where a stack's tokens are padding."""
+        real = self._find(stack, _REAL)
+        if real is not None:
+            return np.asarray(real == 0)
+        wanted = {"decoder": ("tgt_key_padding_mask",), None: ("src_key_padding_mask", "key_padding_mask")}
+        for argument in wanted.get(stack, ("src_key_padding_mask", "memory_key_padding_mask")):
+            found = self.arrays.get(("", argument))
+            if found is not None:
+                return np.asarray(found.astype(bool))
+        return None
+
+    def _find(self, stack: str | None, names: tuple[str, ...]) -> np.ndarray[Any, Any] | None:
+        for (module, argument), array in self.arrays.items():
+            if stack is not None and stack in module.split(".") and argument in names:
+                return array
+        prefix = "decoder_" if stack == "decoder" else ""
+        for argument in names:
+            if argument.startswith("decoder_") == bool(prefix) and ("", argument) in self.arrays:
+                return self.arrays[("", argument)]
+        if stack is None:  # a wrapper around the model that was given the ids
+            for (_, argument), array in self.arrays.items():
+                if argument in names and not argument.startswith("decoder_"):
+                    return array
+        return None
+
+
+def note_call(root: RootCall, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Keep what an inner module was given by name: encoder and decoder get their ids this way."""
+    if name and kwargs and not _NAMES.isdisjoint(kwargs):
+        root.take(name, kwargs)

@@ -1,0 +1,56 @@
+"""What ran and is not in the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from torch import nn
+
+from attncore.coverage import Coverage, CoverageEntry
+
+from ._torch_record import Record
+from ._torch_recorder import Recorder
+
+
+def coverage_of(recorder: Recorder, records: Iterable[Record]) -> Coverage:
+    """Blocks that ran without attention, and what was seen and refused."""
+    hits = {record.name for record in records}
+    entries = [*recorder.refused.values()]
+    for container in _block_lists(recorder.model, hits):
+        entries += _silent_blocks(recorder, container, hits)
+    return Coverage(tuple(entries))
+
+
+def _block_lists(model: nn.Module, hits: set[str]) -> Iterator[str]:
+    """The outermost lists of blocks in which attention was found, or the outermost lists when it was found nowhere."""
+    outermost: list[str] = []
+    for name, module in model.named_modules():
+        clean = name.replace("_orig_mod.", "")
+        if not isinstance(module, nn.ModuleList | nn.Sequential) or any(_inside(clean, outer) for outer in outermost):
+            continue
+        if not hits or any(_inside(hit, clean) for hit in hits):
+            outermost.append(clean)
+            yield name
+
+
+def _inside(name: str, container: str) -> bool:
+    return name.startswith(f"{container}.") if container else True
+
+
+def _silent_blocks(recorder: Recorder, container: str, hits: set[str]) -> list[CoverageEntry]:
+    entries = []
+    for number, block in recorder.model.get_submodule(container).named_children():
+        name = f"{container}.{number}".replace("_orig_mod.", "").lstrip(".")
+        hit = any(found == name or _inside(found, name) for found in hits)
+        if hit or not recorder.ran[name] or not any(True for _ in block.children()):
+            continue
+        inside = sorted({type(part).__name__ for part in block.children()})
+        entries.append(
+            CoverageEntry(
+                name,
+                type(block).__name__,
+                "no-attention",
+                f"ran and showed no softmax attention; it is made of {', '.join(inside)}",
+            )
+        )
+    return entries

@@ -1,0 +1,107 @@
+"""What each dimension of a tensor is made of: batch and sequence, or features that a projection produced.
+
+A linear layer makes a *feature* dimension; splitting it into ``(heads, head_dim)`` gives two feature factors; folding
+heads into the batch gives a dimension of a *plain* factor (batch) and a feature factor (heads). Following the factors
+through the model's views and permutations tells heads from batch and queries from channels without knowing the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+Kind = Literal["plain", "feature", "unknown"]
+
+
+class Factor:
+    """A part of a dimension; two factors are the same only when they are the same object."""
+
+    __slots__ = ("kind", "size")
+
+    def __init__(self, size: int, kind: Kind) -> None:
+        self.size = size
+        self.kind: Kind = kind
+
+    def __repr__(self) -> str:
+        return f"{self.kind[0]}{self.size}"
+
+
+Dim = tuple[Factor, ...]
+Dims = tuple[Dim, ...]
+
+
+def fresh(shape: Sequence[int], kind: Kind) -> Dims:
+    """One new factor for each dimension."""
+    return tuple((Factor(int(size), kind),) for size in shape)
+
+
+def size_of(dim: Dim) -> int:
+    """The length of a dimension."""
+    total = 1
+    for factor in dim:
+        total *= factor.size
+    return total
+
+
+def is_feature(dim: Dim) -> bool:
+    """Whether a dimension holds features only (and something longer than 1)."""
+    parts = [factor for factor in dim if factor.size > 1]
+    return bool(parts) and all(factor.kind == "feature" for factor in parts)
+
+
+def kind_of(dim: Dim) -> Kind:
+    """The common kind of a dimension's factors, or unknown."""
+    kinds = {factor.kind for factor in dim if factor.size > 1} or {factor.kind for factor in dim}
+    return kinds.pop() if len(kinds) == 1 else "unknown"
+
+
+def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
+    """The dimensions after a reshape, factors split and joined as the sizes say; None where they do not line up."""
+    if 0 in shape or any(size_of(dim) == 0 for dim in dims):
+        return None
+    old_sizes = [size_of(dim) for dim in dims]
+    if list(shape) == old_sizes:
+        return dims
+    rest = [factor for dim in dims for factor in dim if factor.size > 1]
+    rest.reverse()
+    result: list[Dim] = []
+    for size in shape:
+        taken = _take(rest, int(size))
+        if taken is None:
+            return None
+        result.append(taken)
+    return tuple(result) if not rest else None
+
+
+def _take(rest: list[Factor], size: int) -> Dim | None:
+    """Factors worth ``size`` from the end of ``rest`` (which is reversed), the last one split if need be."""
+    taken: list[Factor] = []
+    while size > 1:
+        if not rest:
+            return None
+        factor = rest.pop()
+        if size % factor.size == 0:
+            taken.append(factor)
+            size //= factor.size
+        elif factor.size % size == 0:
+            taken.append(Factor(size, factor.kind))
+            rest.append(Factor(factor.size // size, factor.kind))
+            size = 1
+        else:
+            return None
+    return tuple(taken)
+
+
+def resized(dim: Dim, size: int) -> Dim:
+    """A dimension of another length with the same meaning (a slice, padding, a concatenation)."""
+    return dim if size_of(dim) == size else (Factor(size, kind_of(dim)),)
+
+
+def fitted(dims: Dims, shape: Sequence[int]) -> Dims:
+    """The dimensions broadcast to ``shape``: missing leading ones are plain, lengths of 1 grow."""
+    missing = len(shape) - len(dims)
+    padded = fresh(shape[:missing], "plain") + dims if missing > 0 else dims[-len(shape) :] if shape else ()
+    return tuple(
+        dim if size_of(dim) == size else (Factor(int(size), "plain" if size_of(dim) == 1 else kind_of(dim)),)
+        for dim, size in zip(padded, shape, strict=True)
+    )

@@ -1,0 +1,402 @@
+"""How a tag passes through each operation that is not attention itself: views, permutations, arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import _torch_functions as fn
+from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, reshaped, resized, size_of
+from ._torch_tags import Order, Scores, Softmax, Tag, TagTable, worst_order
+
+Rule = Callable[[Tag, Any, tuple[Any, ...], dict[str, Any], Tensor], "Tag | None"]
+
+
+def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
+    """The tensors among arguments, also those inside lists."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (part for part in value if isinstance(part, Tensor))
+
+
+def follow(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Tag what came out of an operation from the tags of what went in."""
+    if function in fn.ENDS:
+        return
+    tagged = [(tensor, tag) for tensor in tensors_in(args) if (tag := table.get(tensor)) is not None]
+    if kwargs:
+        tagged += [(t, tag) for t in tensors_in(tuple(kwargs.values())) if (tag := table.get(t)) is not None]
+    if not tagged:
+        if args and isinstance(args[0], torch.nn.Parameter) and isinstance(out, Tensor):
+            table.set(out, Tag(dims=None, parameter=True))
+        return
+    if function in fn.SPLIT or function in fn.UNBIND:
+        _follow_parts(table, function, args, kwargs, out, tagged)
+        return
+    for result in (out,) if isinstance(out, Tensor) else tensors_in(out) if isinstance(out, list | tuple) else ():
+        if not (result.is_floating_point() or result.is_complex()):
+            continue
+        rule = _RULES.get(function)
+        first = args[0] if args else None
+        source = table.get(first) if isinstance(first, Tensor) else None
+        tag = rule(source, function, args, kwargs, result) if rule and source else None
+        if rule is None:
+            tag = _elementwise(table, tagged, function, args, kwargs, result)
+        if function in fn.CONCATENATE or function in fn.STACK:
+            tag = _joined(table, tagged, function, args, kwargs, result)
+        if tag is not None:
+            _check_key(tag, fn.name_of(function))
+            table.set(result, tag)
+
+
+def _check_key(tag: Tag, name: str) -> None:
+    """A softmax output whose key dimension was folded away can no longer be read as (query, key)."""
+    if tag.role is None or tag.key_axis() is not None:
+        return
+    if isinstance(tag.role, Softmax) and not tag.role.lost:
+        tag.role.lost = f"its key dimension was reshaped away by {name}"
+    tag.role, tag.key = None, None
+
+
+# Arithmetic: same shape, or broadcast.
+
+
+def _elementwise(
+    table: TagTable, tagged: list[tuple[Tensor, Tag]], function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor
+) -> Tag | None:
+    """The tag of a sum, product, norm, activation or anything else that keeps positions where they are."""
+    shape = tuple(out.shape)
+    roles = [(tensor, tag) for tensor, tag in tagged if tag.role is not None]
+    main_tensor, main = next((pair for pair in roles if isinstance(pair[1].role, Softmax)), (roles or tagged)[0])
+    others = [tag for _, tag in tagged if tag is not main]
+    if main.role is None:
+        same = [(tensor, tag) for tensor, tag in tagged if tuple(tensor.shape) == shape and tag.dims is not None]
+        projected = [pair for pair in same if pair[1].projected]
+        main_tensor, main = (projected or same or tagged)[0]
+        others = [tag for _, tag in tagged if tag is not main]
+    if main.dims is None:
+        return None
+    if tuple(main_tensor.shape) != shape:
+        if not _broadcasts(main_tensor.shape, shape):
+            return None
+        main = main.replaced(dims=_fitted_keeping_key(main, shape))
+    tag = main.replaced(
+        stream=_stream(table, [main, *others]),
+        projected=main.projected or any(other.projected for other in others),
+        order=worst_order([main.order, *(other.order for other in others if other.projected == main.projected)]),
+        written=False,
+        parameter=False,
+    )
+    if fn.is_in_place(function, kwargs):
+        tag.written = True
+    return _noted(tag, function, args, kwargs)
+
+
+def _broadcasts(source: Sequence[int], shape: Sequence[int]) -> bool:
+    if len(source) > len(shape):
+        return False
+    ends = zip(reversed(tuple(source)), reversed(tuple(shape)), strict=False)
+    return all(mine in (1, theirs) for mine, theirs in ends)
+
+
+def _fitted_keeping_key(tag: Tag, shape: Sequence[int]) -> Dims | None:
+    assert tag.dims is not None
+    return fitted(tag.dims, shape)
+
+
+def _stream(table: TagTable, tags: list[Tag]) -> int | None:
+    """The source of a sum: projected parts count before others, such as rotary cosines."""
+    projected = [tag for tag in tags if tag.projected]
+    result: int | None = None
+    for tag in projected or tags:
+        if tag.stream is not None:
+            result = tag.stream if result is None else table.merged_stream(result, tag.stream)
+    return result
+
+
+def _noted(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tag:
+    """Write down what happens to scores before, and to weights after, the softmax."""
+    if isinstance(tag.role, Scores):
+        tag.role = _scores_after(tag.role, function, args)
+    elif isinstance(tag.role, Softmax):
+        if function in fn.DROPOUT:
+            if _drops(args, kwargs):
+                tag.changes = (*tag.changes, "dropout")
+        elif function in fn.SCALE_UP | fn.SCALE_DOWN | fn.ADD | fn.MASK and len(args) > 1:
+            tag.changes = (*tag.changes, fn.name_of(function).strip("_"))
+    return tag
+
+
+def _scores_after(scores: Scores, function: Any, args: tuple[Any, ...]) -> Scores:
+    """The scores with one more step written down; their scale is known while only numbers multiply them."""
+    scale, step = scores.scale, ""
+    if function in fn.SCALE_UP or function in fn.SCALE_DOWN:
+        number = next((value for value in args if isinstance(value, int | float)), None)
+        if number is None or scores.steps or number == 0:
+            scale, step = (None, "mul") if not scores.steps else (scale, "mul")
+        elif scale is not None:
+            scale = scale * number if function in fn.SCALE_UP else scale / number
+    elif function in fn.ADD:
+        step = "add"
+    elif function in fn.TANH:
+        step = "tanh"
+    elif function in fn.MASK:
+        step = "mask"
+    else:
+        return scores
+    steps = (*scores.steps, step) if step and step not in scores.steps else scores.steps
+    return Scores(
+        scores.first, scores.second, scores.first_tag, scores.second_tag, scores.rows, scores.columns, scale, steps
+    )
+
+
+def _drops(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a dropout call drops anything."""
+    rate = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
+    training = kwargs.get("training", kwargs.get("train", args[2] if len(args) > 2 else True))
+    return bool(rate) and bool(training)
+
+
+# Shapes: one rule for each family. Each returns the new tag, or None when the meaning is lost.
+
+
+def _with_dims(tag: Tag, dims: Sequence[Dim] | None, order: Order | None = None) -> Tag:
+    return tag.replaced(dims=None if dims is None else tuple(dims), order=order or tag.order)
+
+
+def _reshape(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    dims = None if tag.dims is None else reshaped(tag.dims, out.shape)
+    if dims is None:
+        return tag.replaced(dims=fresh(out.shape, "unknown"))
+    if tag.key is not None and tag.key.size == 1:
+        dims = _with_unit_key(tag, dims)
+    return _with_dims(tag, dims)
+
+
+def _with_unit_key(tag: Tag, dims: Dims) -> Dims:
+    """A key dimension of length 1 is lost by factors; it is taken to stay where it was, counted from the end."""
+    axis = tag.key_axis()
+    if tag.key is None or axis is None or -axis > len(dims) or size_of(dims[axis]) != 1:
+        return dims
+    place = len(dims) + axis
+    return (*dims[:place], (tag.key,), *dims[place + 1 :])
+
+
+def _permuted(tag: Tag, order: Sequence[int]) -> Tag | None:
+    if tag.dims is None or len(order) != len(tag.dims):
+        return None
+    return _with_dims(tag, [tag.dims[axis] for axis in order])
+
+
+def _transpose(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    rank = out.dim()
+    order = list(range(rank))
+    if fn.name_of(function) in ("t", "adjoint"):
+        axes = (-2, -1) if rank > 1 else (0, 0)
+    else:
+        given = [*args[1:3], *kwargs.values()]
+        axes = (given[0], given[1])
+    first, second = axes[0] % rank, axes[1] % rank
+    order[first], order[second] = order[second], order[first]
+    return _permuted(tag, order)
+
+
+def _matrix_transpose(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    order = list(range(out.dim()))
+    if len(order) >= 2:
+        order[-2], order[-1] = order[-1], order[-2]
+    return _permuted(tag, order)
+
+
+def _permute(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    given = args[1:] or tuple(kwargs.values())
+    order = given[0] if isinstance(given[0], list | tuple | torch.Size) else given
+    return _permuted(tag, [int(axis) % out.dim() for axis in order])
+
+
+def _movedim(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    # Let PyTorch say what goes where: move a tensor whose lengths are the axis numbers.
+    rank = out.dim()
+    probe = torch.empty([axis + 2 for axis in range(rank)], device="meta")
+    with torch._C.DisableTorchFunction():
+        moved = function(probe, *args[1:], **kwargs)
+    return _permuted(tag, [size - 2 for size in moved.shape])
+
+
+def _expand(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    """A dimension grown from 1 repeats heads when a head dimension is next to it, as grouped-query attention does."""
+    if tag.dims is None:
+        return None
+    missing = out.dim() - len(tag.dims)
+    padded: list[Dim] = [()] * missing + list(tag.dims)
+    dims = []
+    for place, (dim, size) in enumerate(zip(padded, out.shape, strict=True)):
+        if size_of(dim) == size:
+            dims.append(dim)
+            continue
+        beside = place > 0 and is_feature(padded[place - 1])
+        dims.append((Factor(int(size), "feature" if beside else "plain"),))
+    return _with_dims(tag, dims)
+
+
+def _repeat(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    if tag.dims is None or len(tag.dims) != out.dim():
+        return tag.replaced(dims=fresh(out.shape, "unknown"))
+    return _with_dims(tag, [resized(dim, size) for dim, size in zip(tag.dims, out.shape, strict=True)])
+
+
+def _select(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+    return _indexed(tag, (slice(None),) * (axis % (out.dim() + 1)) + (0,), out)
+
+
+def _getitem(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    index = args[1] if isinstance(args[1], tuple) else (args[1],)
+    if not all(item is None or item is Ellipsis or isinstance(item, int | slice) for item in index):
+        return tag.replaced(dims=fresh(out.shape, "unknown"), order="shuffled" if tag.projected else tag.order)
+    return _indexed(tag, index, out)
+
+
+def _indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
+    """Integers drop a dimension, None adds one, a slice shortens one; part of a sequence is no longer the whole."""
+    if tag.dims is None:
+        return None
+    used = sum(1 for item in index if item is not None and item is not Ellipsis)
+    filler = (slice(None),) * (len(tag.dims) - used)
+    if Ellipsis in index:
+        place = index.index(Ellipsis)
+        index = index[:place] + filler + index[place + 1 :]
+    else:
+        index = index + filler
+    dims: list[Dim] = []
+    order, key, changes, axis = tag.order, tag.key, tag.changes, 0
+    for item in index:
+        if item is None:
+            dims.append(())
+            continue
+        dim = tag.dims[axis]
+        axis += 1
+        kept = None if isinstance(item, int) else resized(dim, len(range(*item.indices(size_of(dim)))))
+        if kept is not None:
+            dims.append(kept)
+        if kept is dim or (kept is None and size_of(dim) == 1):
+            continue
+        if len(dim) == 1 and dim[0] is tag.key and kept is not None:
+            key = kept[0]
+            changes = (*changes, "sliced")
+        elif tag.projected and not is_feature(dim):
+            order = worst_order([order, "part"])
+    return tag.replaced(dims=tuple(dims), order=order, key=key, changes=changes)
+
+
+def _narrow(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    if tag.dims is None:
+        return None
+    axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % len(tag.dims)
+    return _indexed(tag, (slice(None),) * axis + (slice(0, int(out.shape[axis])),), out)
+
+
+def _shuffle(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    return tag.replaced(
+        dims=fresh(out.shape, "unknown"), order="shuffled" if tag.projected else tag.order, role=None, key=None
+    )
+
+
+def _pad(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    if tag.dims is None:
+        return None
+    dims = [resized(dim, size) for dim, size in zip(tag.dims, out.shape, strict=True)]
+    axis = tag.key_axis()
+    if axis is not None:
+        # Padding the key dimension of weights shifts them against the keys: no longer (query, key).
+        return _with_dims(tag.replaced(key=tag.key if dims[axis] is tag.dims[axis] else None), dims)
+    return _with_dims(tag, dims)
+
+
+def _follow_parts(
+    table: TagTable, function: Any, args: tuple[Any, ...], kwargs: Any, out: Any, tagged: list[tuple[Tensor, Tag]]
+) -> None:
+    """The parts of a split: features may be split freely, a split sequence is in parts."""
+    tensor, tag = tagged[0]
+    default = 0 if function in fn.UNBIND or fn.name_of(function) in ("chunk", "split", "tensor_split") else -1
+    position = 1 if function in fn.UNBIND else 2
+    axis = kwargs.get("dim", args[position] if len(args) > position else default)
+    axis = int(axis) % tensor.dim()
+    if tag.dims is None:
+        return
+    for part in out:
+        item: Any = 0 if function in fn.UNBIND else slice(0, int(part.shape[axis]))
+        result = _indexed(tag, (slice(None),) * axis + (item,), part)
+        if result is not None:
+            _check_key(result, fn.name_of(function))
+            table.set(part, result)
+
+
+def _joined(
+    table: TagTable, tagged: list[tuple[Tensor, Tag]], function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor
+) -> Tag | None:
+    """A concatenation: the joined dimension is longer, the rest as in the first tagged part."""
+    roles = [pair for pair in tagged if pair[1].role is not None]
+    tensor, tag = (roles or tagged)[0]
+    if tag.dims is None:
+        return None
+    others = [other for _, other in tagged if other is not tag]
+    stream = _stream(table, [tag, *others])
+    order = worst_order([other.order for _, other in tagged])
+    if function in fn.STACK:
+        axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % out.dim()
+        dims: Dims = (*tag.dims[:axis], fresh((out.shape[axis],), "plain")[0], *tag.dims[axis:])
+        return tag.replaced(dims=dims, stream=stream, order=order, written=False)
+    if len(tag.dims) != out.dim():
+        return None
+    key_axis = tag.key_axis()
+    dims = tuple(resized(dim, size) for dim, size in zip(tag.dims, out.shape, strict=True))
+    key = tag.key
+    if key_axis is not None and dims[key_axis] is not tag.dims[key_axis]:
+        key = dims[key_axis][0]  # a sink's column beside the scores, or scores of several kinds of keys
+        if isinstance(tag.role, Softmax):
+            tag = tag.replaced(role=None)
+            key = None
+    return tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False)
+
+
+_RULES: dict[Any, Rule] = {}
+for _family, _rule in (
+    (fn.RESHAPE, _reshape),
+    (fn.TRANSPOSE, _transpose),
+    (fn.MATRIX_TRANSPOSE, _matrix_transpose),
+    (fn.PERMUTE, _permute),
+    (fn.MOVEDIM, _movedim),
+    (fn.EXPAND, _expand),
+    (fn.REPEAT, _repeat),
+    (fn.SELECT, _select),
+    (fn.GETITEM, _getitem),
+    (fn.NARROW, _narrow),
+    (fn.SHUFFLE, _shuffle),
+    (fn.PAD, _pad),
+):
+    _RULES.update(dict.fromkeys(_family, _rule))
+
+
+def projected_dims(tag: Tag | None, shape: Sequence[int], out_shape: Sequence[int], feature_axes: Sequence[int]) -> Dims:
+    """Dimensions of a projection's output: those of its input, with new feature dimensions."""
+    known = tag.dims if tag is not None and tag.dims is not None else fresh(shape, "plain")
+    rank = len(out_shape)
+    features = {axis % rank for axis in feature_axes}
+    dims: list[Dim] = []
+    for axis, size in enumerate(out_shape):
+        if axis in features:
+            dims.append((Factor(int(size), "feature"),))
+        elif axis < len(known) and size_of(known[axis]) == size:
+            dims.append(known[axis])
+        else:
+            dims.append((Factor(int(size), kind_of(known[axis]) if axis < len(known) else "plain"),))
+    return tuple(dims)
+
+

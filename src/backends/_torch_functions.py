@@ -1,0 +1,80 @@
+"""The functions that PyTorch code calls for each kind of step, in all the ways it can call them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - what everybody calls it
+from torch import Tensor
+
+Function = Callable[..., Any]
+
+
+def _functions(*names: str, also: tuple[Any, ...] = ()) -> frozenset[Any]:
+    """The tensor method, the torch function, its in-place twin and F's, wherever they exist under these names."""
+    found: list[Any] = list(also)
+    for name in names:
+        for owner in (Tensor, torch, F, torch.special):
+            function = getattr(owner, name, None)
+            if callable(function):
+                found.append(function)
+    return frozenset(found)
+
+
+_property: Callable[[Any], Any] = lambda prop: prop.__get__  # noqa: E731 - properties arrive as their getters
+
+ATTENTION = _functions(also=(F.scaled_dot_product_attention,))
+MULTI_HEAD = frozenset({F.multi_head_attention_forward})
+SOFTMAX = _functions("softmax", "_safe_softmax", "softmin") - _functions("softmin")
+MATMUL = _functions("matmul", "bmm", "mm", "__matmul__")
+MATMUL_REVERSED = _functions("__rmatmul__")
+BADDBMM = _functions("baddbmm", "baddbmm_")
+EINSUM = _functions("einsum", also=(torch.functional.einsum,))
+LINEAR = frozenset({F.linear})
+ADDMM = _functions("addmm", "addmm_")
+CONVOLUTION = frozenset({F.conv1d, F.conv2d, F.conv3d})
+
+RESHAPE = _functions("view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "unsqueeze", "squeeze", "ravel")
+TRANSPOSE = _functions("transpose", "swapaxes", "swapdims", "transpose_", "t", "adjoint")
+PERMUTE = _functions("permute")
+MOVEDIM = _functions("movedim", "moveaxis")
+MATRIX_TRANSPOSE = frozenset({_property(Tensor.mT), _property(Tensor.T), _property(Tensor.mH), _property(Tensor.H)})
+GETITEM = _functions("__getitem__")
+SPLIT = _functions("chunk", "split", "tensor_split", "split_with_sizes", "hsplit", "vsplit", "dsplit")
+UNBIND = _functions("unbind")
+SELECT = _functions("select")
+NARROW = _functions("narrow")
+CONCATENATE = _functions("cat", "concat", "concatenate")
+STACK = _functions("stack")
+EXPAND = _functions("expand", "expand_as", "broadcast_to")
+REPEAT = _functions("repeat", "repeat_interleave", "tile")
+PAD = frozenset({F.pad, torch.constant_pad_nd})
+SHUFFLE = _functions("gather", "index_select", "take_along_dim", "sort", "scatter", "scatter_", "masked_select", "take")
+DROPOUT = frozenset({F.dropout, torch.dropout, F.dropout1d, F.dropout2d, F.alpha_dropout, F.feature_alpha_dropout})
+# What comes out has nothing to do with where the positions or features were.
+ENDS = _functions(
+    "sum", "mean", "cos", "sin", "argmax", "argmin", "topk", "amax", "amin", "max", "min", "logsumexp", "norm",
+    "cumsum", "any", "all", "gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "size", "dim", "backward", "item",
+    "tolist", "numel", "embedding", "cross_entropy", "nll_loss", "multinomial", "nonzero", "bincount", "std", "var",
+    "unfold", "as_strided", "fold", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like",
+    "new_zeros", "new_ones", "new_full", "new_empty", "arange", "one_hot", "stride", "is_contiguous", "log_softmax_",
+)  # fmt: skip
+SCALE_UP = _functions("mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply")
+SCALE_DOWN = _functions("div", "__truediv__", "div_", "__itruediv__", "true_divide", "divide")
+ADD = _functions("add", "__add__", "__radd__", "add_", "__iadd__", "sub", "__sub__", "__rsub__", "sub_")
+TANH = _functions("tanh", "tanh_")
+MASK = _functions("masked_fill", "masked_fill_", "where", "masked_scatter", "clamp", "clamp_", "nan_to_num")
+
+
+def name_of(function: Any) -> str:
+    """A name for messages."""
+    return str(getattr(function, "__name__", function))
+
+
+def is_in_place(function: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether the call writes into a tensor it is given."""
+    name = name_of(function)
+    written = name.endswith("_") and not name.endswith("__")
+    return written or name in ("__setitem__", "__iadd__", "__imul__", "__isub__", "__itruediv__") or "out" in kwargs

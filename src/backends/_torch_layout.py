@@ -1,0 +1,124 @@
+"""From the dimensions a model happens to use to (batch, heads, query, key)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from ._torch_dims import Dim, Dims, fresh, is_feature, size_of
+
+Role = Literal["batch", "heads", "row"]
+Part = tuple[int, Role]
+
+
+class CannotMap(Exception):
+    """The dimensions do not say which is which; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How each leading dimension, and the query dimension, divides into batch, heads and rows."""
+
+    lead: tuple[tuple[Part, ...], ...]
+    row: tuple[Part, ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is folded: (batch, heads, query, key) as it stands."""
+        roles = [[role for _, role in parts] for parts in self.lead]
+        return roles == [["batch"], ["heads"]] and all(role == "row" for _, role in self.row)
+
+    @property
+    def batch(self) -> int:
+        return math.prod(size for parts in self.lead for size, role in parts if role == "batch")
+
+    @property
+    def heads(self) -> int:
+        return math.prod(size for parts in (*self.lead, self.row) for size, role in parts if role == "heads")
+
+    def apply(self, tensor: Tensor, *, rows_are_queries: bool = True) -> Tensor:
+        """(..., length, last) as (batch, heads, length, last).
+
+        ``rows_are_queries`` is False for keys and values, whose length dimension is left as it is and whose leading
+        dimensions may be shorter: one head for a group of query heads, or 1 where all share.
+        """
+        lead_sizes = tensor.shape[:-2]
+        if len(lead_sizes) < len(self.lead):
+            tensor = tensor.reshape(*([1] * (len(self.lead) - len(lead_sizes))), *tensor.shape)
+        parts: list[Part] = []
+        for axis, planned in enumerate(self.lead):
+            parts += _resized_parts(planned, int(tensor.shape[axis]))
+        row = self.row if rows_are_queries else ((int(tensor.shape[-2]), "row"),)
+        if math.prod(size for size, _ in row) != tensor.shape[-2]:
+            row = ((int(tensor.shape[-2]), "row"),)
+        parts += row
+        split = tensor.reshape(*(size for size, _ in parts), tensor.shape[-1])
+        order = [place for role in ("batch", "heads", "row") for place, part in enumerate(parts) if part[1] == role]
+        sizes = [math.prod(size for size, role in parts if role == wanted) for wanted in ("batch", "heads", "row")]
+        return split.permute(*order, len(parts)).reshape(*sizes, tensor.shape[-1])
+
+
+def _resized_parts(planned: tuple[Part, ...], size: int) -> list[Part]:
+    """The parts of a dimension whose length may differ from the query's: fewer heads, or 1."""
+    if math.prod(part for part, _ in planned) == size:
+        return list(planned)
+    if size == 1:
+        return [(1, role) for _, role in planned]
+    if len(planned) == 1:
+        return [(size, planned[0][1])]
+    others = math.prod(part for part, role in planned if role != "heads")
+    heads = [place for place, (_, role) in enumerate(planned) if role == "heads"]
+    if len(heads) != 1 or size % others:
+        raise CannotMap(f"a dimension of {size} does not divide into batch and heads like the query's {planned}")
+    return [(size // others if role == "heads" else part, role) for part, role in planned]
+
+
+def layout_of(lead: Dims, row: Dim) -> Layout:
+    """The layout that the factors' kinds imply, or the field's convention where they are unknown.
+
+    The convention: (batch, heads, …); of more than two dimensions the last is heads; a single one is the batch.
+    """
+    certain = all(factor.kind != "unknown" for dim in lead for factor in dim if factor.size > 1)
+    parts: list[tuple[Part, ...]] = []
+    for axis, dim in enumerate(lead):
+        if certain and any(factor.size > 1 for factor in dim):
+            parts.append(tuple((factor.size, _role(factor.kind)) for factor in dim if factor.size > 1))
+        else:
+            by_convention: Role = "heads" if len(lead) > 1 and axis == len(lead) - 1 else "batch"
+            parts.append(((size_of(dim), by_convention),))
+    packed = any(factor.kind == "feature" for factor in row if factor.size > 1)
+    if packed:
+        row_parts: tuple[Part, ...] = tuple(
+            (factor.size, "heads" if factor.kind == "feature" else "row") for factor in row
+        )
+    else:
+        row_parts = ((size_of(row), "row"),)
+    return Layout(tuple(parts), row_parts)
+
+
+def _role(kind: str) -> Role:
+    return "heads" if kind == "feature" else "batch"
+
+
+def known_dims(dims: Dims | None, shape: Sequence[int]) -> Dims:
+    """The dimensions, or unknown ones of this shape."""
+    return dims if dims is not None and len(dims) == len(shape) else fresh(shape, "unknown")
+
+
+def check_mappable(lead: Dims, row: Dim, key: Dim, order: str) -> None:
+    """Refuse what would give a wrong matrix.
+
+    Raises:
+        CannotMap: keys are feature channels, positions were reordered, or blocks cannot be put in place.
+    """
+    if is_feature(key):
+        raise CannotMap("attention over feature channels, not over positions (as in XCiT)")
+    if order == "shuffled":
+        raise CannotMap("positions were sorted, hashed or gathered before the softmax, so rows are not in token order")
+    unknown = any(factor.kind == "unknown" for dim in lead for factor in dim if factor.size > 1)
+    if len(lead) > 2 and (unknown or order == "part"):
+        raise CannotMap("attention within blocks of the sequence whose place in it is not known")

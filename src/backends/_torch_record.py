@@ -1,0 +1,65 @@
+"""What was seen of one attention, before it becomes a layer of the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor
+
+from attncore.weights import LazyWeights
+
+from ._torch_probabilities import TorchScoring
+from ._torch_tags import Order
+
+
+@dataclass(frozen=True)
+class Place:
+    """The module call in which something happened: qualified name, how many times it was called, its class."""
+
+    name: str
+    module_call: int
+    module_class: str
+    root_call: int
+
+
+@dataclass(eq=False)
+class Gradients:
+    """Filled by a backward pass: of the weights themselves, or of the attention's output."""
+
+    weights: Tensor | None = None
+    output: Tensor | None = None
+
+
+@dataclass(eq=False)
+class Record:
+    """One attention as it was seen; tensors are (batch, heads, length, …)."""
+
+    place: Place
+    index: int
+    call: int
+    source: str
+    kind: Literal["self", "cross"]
+    shape: tuple[int, int, int, int]
+    order: Order
+    weights: Tensor | None = None
+    query: Tensor | None = None
+    key: Tensor | None = None
+    value: Tensor | None = None
+    scoring: TorchScoring | None = None
+    computed_weights: LazyWeights | None = None
+    observed: bool = True
+    model_dtype: str = ""
+    scale: float | None = None
+    heads: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
+    wanted: bool = True
+    reduced: Any = None
+    gradients: Gradients | None = None
+    gradient_of_output: Callable[[], Tensor | None] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.place.name

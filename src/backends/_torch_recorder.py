@@ -1,0 +1,195 @@
+"""Collects what the watchers of all threads report; knows the module hooks and undoes them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attncore.coverage import CoverageEntry
+from attncore.protocols import CaptureOptions
+from attncore.selection import may_match, parts_of
+
+from ._torch_calls import RootCall, note_call
+from ._torch_keep import keep
+from ._torch_record import Place, Record
+from ._torch_sites import Sites
+from ._torch_switches import switch_off, switch_on
+from ._torch_watch import Watcher, in_backward, storage_of
+
+_KEPT = ("weights", "query", "key", "value")
+
+
+class _Thread(threading.local):
+    """What belongs to one thread: its sites, its watcher, and whether the watcher is on."""
+
+    def __init__(self) -> None:
+        self.sites: Sites | None = None
+        self.watcher: Watcher | None = None
+        self.watching = False
+
+
+class Recorder:
+    """One capture of one module: hooks, watchers and records. It never holds the session that made it."""
+
+    def __init__(self, model: nn.Module, options: CaptureOptions) -> None:
+        self.model = model
+        self.options = options
+        self.layer_parts = parts_of(options.layers)
+        self.records: list[Record] = []
+        self.refused: dict[tuple[str, str, str], CoverageEntry] = {}
+        self.ran: Counter[str] = Counter()
+        self.roots: list[RootCall] = []
+        self.outputs: list[Any] = []
+        self._calls_of_name: Counter[tuple[str, int]] = Counter()
+        self._held: dict[int, list[Record]] = {}
+        self._handles: list[Any] = []
+        self._local = _Thread()
+        self._lock = threading.RLock()
+        self._on = False
+        self._parameters: frozenset[int] = frozenset()
+
+    # Lifetime.
+
+    def open(self) -> None:
+        """Put the hooks on every module; all or none."""
+        try:
+            switch_on()
+            self._on = True
+            self._parameters = frozenset(storage_of(p) for p in self.model.parameters()) - {0}
+            for name, module in self.model.named_modules():
+                if isinstance(module, torch.jit.ScriptModule):
+                    self.refused[(name, "scripted", "")] = CoverageEntry(
+                        name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
+                    )
+                    continue
+                clean = name.replace("_orig_mod.", "").replace("_orig_mod", "")
+                self._handles += [
+                    module.register_forward_pre_hook(partial(self._before, clean), with_kwargs=True),
+                    # First of all post-hooks, so that captures inside each other end in reverse order.
+                    module.register_forward_hook(
+                        partial(self._after, clean), with_kwargs=True, prepend=True, always_call=True
+                    ),
+                ]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Take everything off again; also when a forward was interrupted half way."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._leave()
+        if self._on:
+            self._on = False
+            switch_off()
+        self._held.clear()
+
+    # Module hooks.
+
+    def _before(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if in_backward():
+            return
+        local = self._local
+        if local.sites is None:
+            local.sites = Sites(self)
+            local.watcher = Watcher(local.sites, self._parameters)
+        if not local.watching:
+            self._enter_root(module, args, kwargs, local)
+        with self._lock:
+            call = self.ran[name]
+            self.ran[name] += 1
+            note_call(self.roots[-1], name, args, kwargs)
+        local.sites.stack.append(Place(name, call, type(module).__name__, len(self.roots) - 1))
+
+    def _enter_root(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], local: _Thread) -> None:
+        with self._lock:
+            self.roots.append(RootCall.of(module, args, kwargs))
+        local.watching = True
+        assert local.watcher is not None
+        local.watcher.__enter__()
+
+    def _after(self, name: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        local = self._local
+        if in_backward() or local.sites is None:
+            return
+        stack = local.sites.stack
+        # After an exception deeper down the stack may hold calls that did not end.
+        while stack and stack.pop().name != name:
+            continue
+        if not stack:
+            self._leave()
+
+    def _leave(self) -> None:
+        local = self._local
+        if local.watching and local.watcher is not None and local.sites is not None:
+            local.watching = False
+            local.watcher.__exit__(None, None, None)
+            local.sites.stack.clear()
+            local.sites.finish()
+
+    # Reports.
+
+    def add(self, record: Record) -> None:
+        """Number a record and keep of it what the options ask for."""
+        with self._lock:
+            record.index = len(self.records)
+            record.call = self._calls_of_name[(record.name, record.place.root_call)]
+            self._calls_of_name[(record.name, record.place.root_call)] += 1
+            self.records.append(record)
+        record.wanted = may_match(self.layer_parts, record)
+        if record.wanted:
+            keep(record, self.options)
+            self._remember_memory(record)
+        else:
+            for name in _KEPT:
+                setattr(record, name, None)
+            record.scoring, record.computed_weights = None, None
+
+    def _remember_memory(self, record: Record) -> None:
+        with self._lock:
+            for name in _KEPT:
+                tensor = getattr(record, name)
+                if tensor is not None:
+                    self._held.setdefault(storage_of(tensor), []).append(record)
+
+    def before_write(self, target: Tensor) -> None:
+        """Copy what records hold of this memory, since the model is about to overwrite it."""
+        with self._lock:
+            sharing = self._held.pop(storage_of(target), None)
+        if not sharing:
+            return
+        address = storage_of(target)
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            for record in sharing:
+                for name in _KEPT:
+                    tensor = getattr(record, name)
+                    if tensor is not None and storage_of(tensor) == address:
+                        setattr(record, name, tensor.clone())
+
+    def reject(self, record: Record, reason: str) -> None:
+        """Take back a record that turned out not to be a (query, key) matrix."""
+        with self._lock:
+            if record in self.records:
+                self.records.remove(record)
+        self.refuse(record.place, record.source, reason, record.shape)
+
+    def refuse(
+        self, place: Place, what: str, reason: str, shape: tuple[int, ...] | None, *, opaque: bool = False
+    ) -> None:
+        """Note something for the coverage; the same thing in the same place is counted."""
+        key = (place.name, what, reason)
+        with self._lock:
+            known = self.refused.get(key)
+            if known is not None:
+                self.refused[key] = replace(known, count=known.count + 1)
+            else:
+                self.refused[key] = CoverageEntry(
+                    place.name, what, "opaque" if opaque else "rejected", reason, shape
+                )

@@ -1,0 +1,402 @@
+"""The places where attention shows: a softmax, its use, and the fused kernels. One object for each thread."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
+from ._torch_layout import CannotMap, Layout, check_mappable, known_dims, layout_of
+from ._torch_probabilities import TorchScoring
+from ._torch_record import Gradients, Place, Record
+from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
+
+if TYPE_CHECKING:
+    from ._torch_recorder import Recorder
+
+_FUSED_NAMES = ("attention", "attn")
+
+
+class Sites:
+    """Turns what a `Watcher` sees into records, for one thread."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.table = TagTable()
+        self.stack: list[Place] = []
+        self.kind_hint: Literal["self", "cross"] | None = None
+        self.softmaxes: list[Softmax] = []
+
+    @property
+    def place(self) -> Place:
+        return self.stack[-1] if self.stack else Place("", 0, "", 0)
+
+    def refuse(self, what: str, reason: str, shape: Any = None, *, opaque: bool = False) -> None:
+        """Put something that is not in the trace into the coverage."""
+        shape = tuple(int(size) for size in shape) if shape is not None else None
+        self.recorder.refuse(self.place, what, reason, shape, opaque=opaque)
+
+    # Softmax and its use.
+
+    def softmax(self, source: Any, tag: Tag | None, out: Tensor, axis: int, of_parameter: bool) -> None:
+        """Note a softmax; whether it is attention shows when its result is used."""
+        dims = known_dims(tag.dims if tag else None, out.shape)
+        place = len(dims) + axis
+        scores = tag.role if tag is not None and isinstance(tag.role, Scores) else None
+        learned = of_parameter or (scores is None and tag is not None and tag.projected and is_feature(dims[place]))
+        along_rows = scores is not None and dims[place] == scores.rows
+        along_columns = tag is not None and tag.key is not None and dims[place] == (tag.key,)
+        if scores is not None and not (along_rows or along_columns):
+            scores, learned = None, True  # over heads or the batch: not over the keys
+        key = Factor(size_of(dims[place]), kind_of(dims[place]))
+        dims = (*dims[:place], (key,), *dims[place + 1 :])
+        entry = Softmax(out.detach(), dims, key, scores, self.place.name, learned_scores=learned)
+        entry.keys_first = along_rows and not along_columns
+        if self.recorder.options.grad and out.requires_grad:
+            out.register_hook(_GradientInto(entry))
+        self.softmaxes.append(entry)
+        self.table.set(
+            out,
+            Tag(
+                dims=dims,
+                stream=tag.stream if tag else None,
+                projected=bool(tag and tag.projected),
+                order=tag.order if tag else "whole",
+                role=entry,
+                key=key,
+            ),
+        )
+
+    def use(self, weights: Tensor, tag: Tag, values: Tensor, out: Tensor | None, values_are_parameters: bool) -> None:
+        """A softmax output, or scores normalised by hand, contracted along its key dimension with values.
+
+        ``weights`` is (..., query, key), ``values`` (..., key, value_dim), ``out`` their product.
+        """
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            try:
+                self._use(weights, tag, values, out, values_are_parameters)
+            except CannotMap as reason:
+                self.refuse(_role_name(tag), str(reason), weights.shape)
+                if isinstance(tag.role, Softmax):
+                    tag.role.uses += 1
+
+    def _use(self, weights: Tensor, tag: Tag, values: Tensor, out: Tensor | None, values_are_parameters: bool) -> None:
+        assert tag.dims is not None
+        entry = tag.role if isinstance(tag.role, Softmax) else _by_hand(weights, tag)
+        entry.uses += 1
+        if entry.uses > 1:
+            self._used_again(entry, weights)
+            return
+        lead, row, key = tag.dims[:-2], tag.dims[-2], tag.dims[-1]
+        self._check_is_attention(entry, tag, key, values_are_parameters)
+        check_mappable(lead, row, key, tag.order)
+        layout = layout_of(lead, row)
+        kept = layout.apply(_as_seen(entry, tag, weights))
+        query, key_vectors = self._operands(entry, layout)
+        record = self._new_record(
+            "softmax",
+            kind=self._kind(entry.scores.first_tag if entry.scores else None, entry.scores.second_tag if entry.scores else None, entry),
+            shape=_four(kept.shape),
+            order=tag.order,
+            weights=kept.detach(),
+            query=query,
+            key=key_vectors,
+            value=_or_none(layout, values),
+            scale=entry.scores.scale if entry.scores else None,
+            notes=_notes(entry, tag),
+            model_dtype=_dtype_name(weights),
+        )
+        entry.record = record
+        if self.recorder.options.grad:
+            record.gradient_of_output = _WeightsGradient(entry, layout)
+        self.recorder.add(record)
+
+    def _used_again(self, entry: Softmax, weights: Tensor) -> None:
+        """The same softmax multiplied twice: parts of its keys at a time, or once for each kind of values."""
+        record = entry.record
+        if record is not None and tuple(weights.shape[-2:]) != tuple(record.shape[-2:]):
+            self.recorder.reject(record, "one softmax was split over several products (blockwise attention)")
+
+    def _check_is_attention(self, entry: Softmax, tag: Tag, key: Dim, values_are_parameters: bool) -> None:
+        if values_are_parameters:
+            raise CannotMap("a softmax over rows of a parameter, not over positions (an expected embedding or a mixture)")
+        if entry.learned_scores:
+            raise CannotMap("its scores come from a parameter, not from query times key (a router, gate or classifier)")
+        if entry.scores is None and any(factor.kind == "unknown" for factor in key):
+            raise CannotMap("a softmax with no query times key behind it, over a dimension of unknown meaning")
+
+    def _operands(self, entry: Softmax, layout: Layout) -> tuple[Tensor | None, Tensor | None]:
+        """Query and key vectors in the weights' layout, where they have one."""
+        scores = entry.scores
+        if scores is None:
+            return None, None
+        first, second = scores.first, scores.second
+        if entry.keys_first:
+            first, second = second, first
+        return _or_none(layout, first, queries=True), _or_none(layout, second)
+
+    # Fused kernels.
+
+    def fused(self, given: dict[str, Any], out: Tensor) -> None:
+        """`scaled_dot_product_attention`: the weights follow from its arguments."""
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            try:
+                self._fused(given, out)
+            except CannotMap as reason:
+                self.refuse("scaled_dot_product_attention", str(reason), given["query"].shape)
+
+    def _fused(self, given: dict[str, Any], out: Tensor) -> None:
+        query, key, value = given["query"], given["key"], given["value"]
+        _check_plain_tensor(query, key)
+        layout, order = self._fused_layout(query, key)
+        scale = given.get("scale")
+        scoring = TorchScoring(
+            scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]),
+            causal=bool(given.get("is_causal", False)),
+            **_mask_or_bias(given.get("attn_mask"), layout, query, key),
+        )
+        notes = ("dropout is applied after these weights",) if given.get("dropout_p") else ()
+        self._add_fused("sdpa", layout, order, query, key, value, out, scoring, notes)
+
+    def flex(self, args: tuple[Any, ...], out: Tensor) -> None:
+        """`flex_attention`: scores changed by functions of the positions."""
+        query, key, value, score_mod, block_mask, scale = args[:6]
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            from ._torch_flex import FlexWeights
+
+            layout, order = self._fused_layout(query, key)
+            scoring = TorchScoring(scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]))
+            weights = FlexWeights(query.detach(), key.detach(), scoring.scale, score_mod, block_mask[-1])
+            record = self._add_fused("flex", layout, order, query, key, value, out, None, ())
+            record.computed_weights, record.scale = weights, scoring.scale
+
+    def _fused_layout(self, query: Tensor, key: Tensor) -> tuple[Layout, Any]:
+        query_tag, key_tag = self.table.get(query), self.table.get(key)
+        query_dims = known_dims(query_tag.dims if query_tag else None, query.shape)
+        key_dims = known_dims(key_tag.dims if key_tag else None, key.shape)
+        lead = query_dims[:-2]
+        if any(factor.kind == "unknown" for dim in lead for factor in dim):
+            candidate = fitted(key_dims[:-2], [size_of(dim) for dim in lead]) if len(key_dims) == len(query_dims) else lead
+            lead = candidate if not any(factor.kind == "unknown" for dim in candidate for factor in dim) else lead
+        order = worst_order([tag.order for tag in (query_tag, key_tag) if tag is not None])
+        check_mappable(lead, query_dims[-2], key_dims[-2], order)
+        row = query_dims[-2] if len(query_dims) > 2 else fresh((query.shape[-2],), "plain")[0]
+        return layout_of(lead, row), order
+
+    def _add_fused(
+        self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
+        scoring: TorchScoring | None, notes: tuple[str, ...],
+    ) -> Record:  # fmt: skip
+        query_tag, key_tag = self.table.get(query), self.table.get(key)
+        q, k, v = layout.apply(query), layout.apply(key, rows_are_queries=False), layout.apply(value, rows_are_queries=False)
+        batch = max([q.shape[0], k.shape[0]] + [m.shape[0] for m in _masks(scoring) if m.dim() == 4])
+        record = self._new_record(
+            source,
+            kind=self._kind(query_tag, key_tag, None, same=query is key, lengths=(q.shape[2], k.shape[2])),
+            shape=(int(batch), int(q.shape[1]), int(q.shape[2]), int(k.shape[2])),
+            order=order,
+            query=_kept(q, query_tag),
+            key=_kept(k, key_tag),
+            value=_kept(v, self.table.get(value)),
+            scoring=scoring,
+            scale=scoring.scale if scoring else None,
+            notes=notes,
+            observed=False,
+            model_dtype=_dtype_name(out),
+        )
+        if self.recorder.options.grad and isinstance(out, Tensor) and out.requires_grad:
+            record.gradients = Gradients()
+            out.register_hook(_OutputGradient(record.gradients, layout))
+            record.extra["value_for_gradient"] = record.value
+        self.recorder.add(record)
+        return record
+
+    # Shared pieces.
+
+    def _new_record(self, source: str, **fields: Any) -> Record:
+        return Record(place=self.place, index=-1, call=0, source=source, **fields)
+
+    def _kind(
+        self,
+        query: Tag | None,
+        key: Tag | None,
+        entry: Softmax | None,
+        *,
+        same: bool = False,
+        lengths: tuple[int, int] | None = None,
+    ) -> Literal["self", "cross"]:
+        """Self-attention when queries and keys are projections of the same hidden states."""
+        if self.kind_hint is not None:
+            return self.kind_hint
+        query_stream = query.stream if query else None
+        key_stream = key.stream if key else None
+        if query_stream is None and key_stream is None:
+            if entry is not None and entry.scores is not None:
+                first, second = entry.scores.first, entry.scores.second
+                return "self" if first.shape[-2] == second.shape[-2] else "cross"
+            return "self" if same or lengths is None or lengths[0] == lengths[1] else "cross"
+        return "self" if query_stream == key_stream else "cross"
+
+    def before_write(self, target: Tensor) -> None:
+        """The model is about to overwrite ``target``: keep copies of what shares its memory."""
+        self.recorder.before_write(target)
+        tag = self.table.get(target)
+        if tag is not None and isinstance(tag.role, Softmax):
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                tag.role.probabilities = tag.role.probabilities.clone()
+
+    def note_unknown(self, function: Any, out: Any) -> None:
+        """A fused operation whose name says attention and whose inside cannot be seen."""
+        module = getattr(function, "__module__", "") or ""
+        if isinstance(out, Tensor) and not module.startswith("torch.nn") and "ops" in type(function).__module__:
+            name = str(function)
+            if any(part in name.lower() for part in _FUSED_NAMES) and out.is_floating_point():
+                self.refuse(name, "a fused attention operation that gives no weights and is not known", out.shape, opaque=True)
+
+    def finish(self) -> None:
+        """At the end of a root call: softmaxes of query times key that never met their values are reported."""
+        for entry in self.softmaxes:
+            if entry.scores is not None and entry.uses == 0:
+                reason = entry.lost or "query times key and a softmax, but its result was not seen multiplied with values"
+                place = Place(entry.location, 0, "", 0)
+                self.recorder.refuse(place, "softmax", reason, tuple(int(s) for s in entry.probabilities.shape))
+        self.softmaxes.clear()
+        self.table.clear()
+
+
+def _by_hand(weights: Tensor, tag: Tag) -> Softmax:
+    """Scores that were normalised without a softmax call: rows are not negative and sum to 1.
+
+    Raises:
+        CannotMap: they are not normalised; this is linear attention, or normalised afterwards.
+    """
+    assert tag.key is not None and tag.dims is not None and isinstance(tag.role, Scores)
+    tolerance = 1e-3 if weights.dtype in (torch.float32, torch.float64) else 2e-2
+    sums = weights.float().sum(-1)
+    normalised = weights.numel() > 0 and bool(weights.amin() >= 0) and bool((sums - 1).abs().amax() < tolerance)
+    if not normalised:
+        raise CannotMap("query times key met values without a softmax (linear attention, or normalised afterwards)")
+    return Softmax(weights.detach(), tag.dims, tag.key, tag.role, "", by_hand=True)
+
+
+def _as_seen(entry: Softmax, tag: Tag, weights: Tensor) -> Tensor:
+    """The weights to keep, in the layout of ``weights``: before dropout and mixing of heads, after a sink is cut off."""
+    before = entry.probabilities
+    if tag.changes and "sliced" not in tag.changes and before.numel() == weights.numel():
+        return _arranged_like(before, entry, weights, tag)
+    return weights.detach()
+
+
+def _arranged_like(before: Tensor, entry: Softmax, weights: Tensor, tag: Tag) -> Tensor:
+    """The softmax's own output, its key dimension last."""
+    place = next(i for i, dim in enumerate(entry.dims) if len(dim) == 1 and dim[0] is entry.key)
+    moved = before.movedim(place, -1)
+    return moved.reshape(weights.shape) if moved.shape[-2:] == weights.shape[-2:] else weights.detach()
+
+
+def _or_none(layout: Layout, tensor: Tensor, *, queries: bool = False) -> Tensor | None:
+    """The tensor in the layout, or None where its dimensions do not follow the weights'."""
+    try:
+        return layout.apply(tensor.detach(), rows_are_queries=queries)
+    except (CannotMap, RuntimeError):
+        return None
+
+
+def _kept(tensor: Tensor, tag: Tag | None) -> Tensor:
+    """A tensor that nobody will overwrite: copied when it was written in place, or is not the model's own product."""
+    from ._torch_arrays import own_memory
+
+    foreign = tag is None or not tag.projected
+    return own_memory(tensor, always=foreign or (tag is not None and tag.written))
+
+
+def _mask_or_bias(mask: Any, layout: Layout, query: Tensor, key: Tensor) -> dict[str, Tensor]:
+    """The mask in (batch, heads, query, key), each 1 where it is shared."""
+    if mask is None:
+        return {}
+    mask = mask.detach()
+    if layout.plain:
+        four = mask.reshape(*([1] * (4 - mask.dim())), *mask.shape)
+    else:
+        full = torch.broadcast_shapes(mask.shape, (*query.shape[:-2], query.shape[-2], key.shape[-2]))
+        four = layout.apply(mask.expand(full))
+    return {"mask": four} if mask.dtype == torch.bool else {"bias": four}
+
+
+def _masks(scoring: TorchScoring | None) -> list[Tensor]:
+    return [] if scoring is None else [part for part in (scoring.mask, scoring.bias) if part is not None]
+
+
+def _check_plain_tensor(*tensors: Tensor) -> None:
+    for tensor in tensors:
+        if tensor.is_nested:
+            raise CannotMap("nested (jagged) tensors have no single (query, key) matrix")
+        if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            raise CannotMap("inside torch.func.vmap or grad, where tensors stand for many; capture outside of it")
+
+
+def _notes(entry: Softmax, tag: Tag) -> tuple[str, ...]:
+    """What a reader of the weights must know, in words."""
+    said = {
+        "dropout": "dropout is applied after these weights",
+        "head mixing": "heads are mixed after these weights (talking heads)",
+        "sliced": "a column of the softmax was cut off (a sink), so rows may sum below 1",
+    }
+    notes = [said[change] for change in dict.fromkeys(tag.changes) if change in said]
+    other = [change for change in dict.fromkeys(tag.changes) if change not in said]
+    if other:
+        notes.append(f"the model changed the weights after the softmax ({', '.join(other)})")
+    if entry.by_hand:
+        notes.append("normalised by hand, not by a softmax call")
+    if entry.scores is None:
+        notes.append("no query times key behind the softmax (pooling with learned scores)")
+    return tuple(notes)
+
+
+def _role_name(tag: Tag) -> str:
+    return "softmax" if isinstance(tag.role, Softmax) else "query times key"
+
+
+def _four(shape: torch.Size) -> tuple[int, int, int, int]:
+    return int(shape[0]), int(shape[1]), int(shape[2]), int(shape[3])
+
+
+def _dtype_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+class _GradientInto:
+    """A tensor hook that keeps the gradient of a softmax output."""
+
+    def __init__(self, entry: Softmax) -> None:
+        self.entry = entry
+
+    def __call__(self, gradient: Tensor) -> None:
+        self.entry.gradient = gradient.detach()
+
+
+class _WeightsGradient:
+    """The gradient of weights that were seen as a tensor, in (batch, heads, query, key)."""
+
+    def __init__(self, entry: Softmax, layout: Layout) -> None:
+        self.entry, self.layout = entry, layout
+
+    def __call__(self) -> Tensor | None:
+        gradient = self.entry.gradient
+        if gradient is None:
+            return None
+        place = next(i for i, dim in enumerate(self.entry.dims) if len(dim) == 1 and dim[0] is self.entry.key)
+        return self.layout.apply(gradient.movedim(place, -1))
+
+
+class _OutputGradient:
+    """A tensor hook that keeps the gradient of a fused attention's output, in (batch, heads, query, value_dim)."""
+
+    def __init__(self, gradients: Gradients, layout: Layout) -> None:
+        self.gradients, self.layout = gradients, layout
+
+    def __call__(self, gradient: Tensor) -> None:
+        self.gradients.output = self.layout.apply(gradient.detach())

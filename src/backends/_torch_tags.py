@@ -1,0 +1,141 @@
+"""Notes on tensors that follow them through the model: where they came from and what they are on the way to."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from ._torch_dims import Dims, Factor
+
+Order = Literal["whole", "part", "shuffled"]
+_ORDER = ("whole", "part", "shuffled")
+
+
+@dataclass(eq=False)
+class Scores:
+    """Products of queries and keys on their way to a softmax.
+
+    ``first`` and ``second`` are the two factors of the (first) product, (..., length, head_dim) each, in the order of
+    the product's leading dimensions; ``rows`` and ``columns`` are the score dimensions that come from one of them only.
+    """
+
+    first: torch.Tensor
+    second: torch.Tensor
+    first_tag: Tag | None
+    second_tag: Tag | None
+    rows: tuple[Factor, ...]
+    columns: tuple[Factor, ...]
+    scale: float | None = 1.0
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Softmax:
+    """The result of one softmax and what became of it.
+
+    ``learned_scores``: its scores come from a parameter. ``keys_first``: the product behind it was key times query.
+    ``uses`` counts the products with values; ``lost`` says why its key dimension can no longer be followed.
+    """
+
+    probabilities: torch.Tensor
+    dims: Dims
+    key: Factor
+    scores: Scores | None
+    location: str
+    learned_scores: bool = False
+    keys_first: bool = False
+    by_hand: bool = False
+    gradient: torch.Tensor | None = None
+    uses: int = 0
+    lost: str = ""
+    record: Any = None
+
+
+@dataclass(eq=False, slots=True)
+class Tag:
+    """What is known about one tensor.
+
+    ``stream`` numbers the hidden state it was projected from; equal numbers mean the same source. ``projected`` says
+    that a projection by parameters lies behind it. ``order`` says whether its positions are all there and in order.
+    ``role`` is set on scores and softmax outputs, with ``key`` the factor of their key dimension.
+    """
+
+    dims: Dims | None
+    stream: int | None = None
+    projected: bool = False
+    order: Order = "whole"
+    written: bool = False
+    parameter: bool = False
+    role: Scores | Softmax | None = None
+    key: Factor | None = None
+    changes: tuple[str, ...] = ()
+
+    def replaced(self, **changes: Any) -> Tag:
+        """A copy with some fields changed."""
+        copy = Tag(
+            self.dims, self.stream, self.projected, self.order, self.written, self.parameter, self.role, self.key,
+            self.changes,
+        )  # fmt: skip
+        for name, value in changes.items():
+            setattr(copy, name, value)
+        return copy
+
+    def key_axis(self) -> int | None:
+        """Where the key dimension is now, counted from the end; None when it was folded, split or lost."""
+        if self.dims is None or self.key is None:
+            return None
+        for place, dim in enumerate(self.dims):
+            if len(dim) == 1 and dim[0] is self.key:
+                return place - len(self.dims)
+        return None
+
+
+def worst_order(orders: list[Order]) -> Order:
+    """The least orderly of several."""
+    return max(orders, key=_ORDER.index, default="whole")
+
+
+@dataclass
+class TagTable:
+    """Tags by tensor identity; a tag goes when its tensor does, so nothing is kept alive."""
+
+    _entries: dict[int, tuple[weakref.ref[torch.Tensor], Tag]] = field(default_factory=dict)
+    _streams: itertools.count[int] = field(default_factory=itertools.count)
+    _merged: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def get(self, tensor: torch.Tensor) -> Tag | None:
+        entry = self._entries.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+    def set(self, tensor: torch.Tensor, tag: Tag) -> None:
+        number, entries = id(tensor), self._entries
+
+        def gone(reference: weakref.ref[torch.Tensor]) -> None:
+            entry = entries.get(number)
+            if entry is not None and entry[0] is reference:
+                del entries[number]
+
+        entries[number] = (weakref.ref(tensor, gone), tag)
+
+    def new_stream(self) -> int:
+        return next(self._streams)
+
+    def merged_stream(self, first: int, second: int) -> int:
+        """The number of the sum of two streams: always the same for the same two."""
+        if first == second:
+            return first
+        pair = (min(first, second), max(first, second))
+        if pair not in self._merged:
+            self._merged[pair] = self.new_stream()
+        return self._merged[pair]
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._merged.clear()

@@ -1,0 +1,280 @@
+"""The function mode that sees every PyTorch call of one thread while a hooked module runs."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - what everybody calls it
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from . import _torch_functions as fn
+from ._torch_dims import Dims, Factor, fitted, fresh, kind_of
+from ._torch_einsum import follow_einsum
+from ._torch_follow import follow, projected_dims
+from ._torch_layout import known_dims
+from ._torch_sites import Sites
+from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
+
+# The body of the composite function, without the check that would hand the call back to this mode for ever.
+_MULTI_HEAD_BODY = FunctionType(
+    F.multi_head_attention_forward.__code__,
+    {**F.__dict__, "has_torch_function": lambda *_: False},
+    "multi_head_attention_forward",
+    F.multi_head_attention_forward.__defaults__,
+)
+_MULTI_HEAD_BODY.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
+
+
+def in_backward() -> bool:
+    """Whether autograd is running in this thread: activation checkpointing then runs the forward again."""
+    return int(torch._C._current_graph_task_id()) != -1
+
+
+class Watcher(TorchFunctionMode):
+    """Follows tensors through a forward and reports each attention to ``sites``."""
+
+    def __init__(self, sites: Sites, parameters: frozenset[int]) -> None:
+        super().__init__()
+        self.sites = sites
+        self.table: TagTable = sites.table
+        self.parameters = parameters
+        self.handlers: dict[Any, Any] = {
+            **dict.fromkeys(fn.LINEAR, self._linear),
+            **dict.fromkeys(fn.ADDMM, self._addmm),
+            **dict.fromkeys(fn.CONVOLUTION, self._convolution),
+            **dict.fromkeys(fn.MATMUL, self._matmul),
+            **dict.fromkeys(fn.MATMUL_REVERSED, self._matmul_reversed),
+            **dict.fromkeys(fn.BADDBMM, self._baddbmm),
+            **dict.fromkeys(fn.EINSUM, self._einsum),
+            **dict.fromkeys(fn.SOFTMAX, self._softmax),
+            **dict.fromkeys(fn.ATTENTION, self._attention),
+            **dict.fromkeys(fn.MULTI_HEAD, self._multi_head),
+        }
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        handler = self.handlers.get(func)
+        if handler is not None and not in_backward():
+            return handler(func, args, kwargs)
+        if type(func).__name__ == "FlexAttentionHOP" and not in_backward():
+            return self._flex(func, args, kwargs)
+        if self.table and fn.is_in_place(func, kwargs):
+            self._before_write(func, args, kwargs)
+        out = func(*args, **kwargs)
+        if isinstance(out, Tensor | tuple | list) and not in_backward():
+            follow(self.table, func, args, kwargs, out)
+            self.sites.note_unknown(func, out)
+        return out
+
+    def _before_write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Save what is kept of a tensor that the model is about to overwrite, and mark the tensor."""
+        target = kwargs.get("out", args[0] if args else None)
+        if not isinstance(target, Tensor):
+            return
+        tag = self.table.get(target)
+        self.sites.before_write(target)
+        if tag is None:
+            self.table.set(target, Tag(dims=None, written=True))
+        else:
+            tag.written = True
+
+    def is_parameter(self, tensor: Any) -> bool:
+        """A parameter, a view of one, or something computed from parameters alone."""
+        if isinstance(tensor, torch.nn.Parameter):
+            return True
+        tag = self.table.get(tensor)
+        if tag is not None and tag.parameter:
+            return True
+        return storage_of(tensor) in self.parameters
+
+    # Projections: products with parameters.
+
+    def _linear(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        source = args[0] if args else kwargs["input"]
+        self.project(source, out, (-1,))
+        return out
+
+    def _addmm(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if len(args) < 3:
+            return func(*args, **kwargs)
+        first, second = args[1], args[2]
+        if not (self.is_parameter(first) or self.is_parameter(second)):
+            return self._product(func, args, kwargs, first, second)
+        out = func(*args, **kwargs)
+        self.project(first, out, (-1,))
+        return out
+
+    def _convolution(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        source = args[0] if args else kwargs["input"]
+        tag = self.table.get(source)
+        if tag is not None and tag.role is not None:  # a 1x1 convolution that mixes heads (talking heads)
+            if tuple(out.shape[-2:]) == tuple(source.shape[-2:]) and tag.dims is not None:
+                dims = (*fresh(out.shape[:-2], "unknown"), *tag.dims[-2:])
+                self.table.set(out, tag.replaced(dims=dims, changes=(*tag.changes, "head mixing")))
+            return out
+        spatial = func.__name__[-2:]
+        axis = -1 - int(spatial[0]) if spatial[0].isdigit() else -3
+        self.project(source, out, (axis,))
+        return out
+
+    def project(self, source: Tensor, out: Tensor, feature_axes: tuple[int, ...]) -> None:
+        """Tag the output of a projection; its source gets a stream number if it has none."""
+        if not isinstance(source, Tensor) or not out.is_floating_point():
+            return
+        tag = self.table.get(source)
+        if tag is not None and tag.role is not None and tag.dims is not None:
+            axis = tag.key_axis()
+            if axis not in (None, -1):  # a linear layer across heads
+                dims = (*tag.dims[:-1], (Factor(int(out.shape[-1]), "feature"),))
+                self.table.set(out, tag.replaced(dims=dims, changes=(*tag.changes, "head mixing")))
+                return
+        if tag is None or tag.stream is None:
+            dims = tag.dims if tag is not None and tag.dims is not None else fresh(source.shape, "plain")
+            tag = Tag(dims=dims, stream=self.table.new_stream(), order=tag.order if tag is not None else "whole")
+            self.table.set(source, tag)
+        dims = projected_dims(tag, source.shape, out.shape, feature_axes)
+        # Projecting makes hidden states of whatever came before: a sequence cut before it is whole again.
+        self.table.set(out, Tag(dims=dims, stream=tag.stream, projected=True))
+
+    # Products of two tensors that are both data.
+
+    def _matmul(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        second = args[1] if len(args) > 1 else kwargs.get("other", kwargs.get("mat2"))
+        return self._product(func, args, kwargs, args[0] if args else kwargs.get("input"), second)
+
+    def _matmul_reversed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._product(func, args, kwargs, args[1], args[0])
+
+    def _baddbmm(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        given = dict(zip(("input", "batch1", "batch2"), args, strict=False)) | kwargs
+        alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
+        out = self._product(func, args, kwargs, given["batch1"], given["batch2"])
+        tag = self.table.get(out)
+        if tag is not None and isinstance(tag.role, Scores):
+            tag.role.scale = float(alpha) if tag.role.scale is not None else None
+            tag.role.steps = ("add",) if beta != 0 else ()
+        return out
+
+    def _product(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], first: Any, second: Any) -> Any:
+        if kwargs.get("out") is not None:
+            self._before_write(func, args, kwargs)
+        out = func(*args, **kwargs)
+        if not (isinstance(first, Tensor) and isinstance(second, Tensor) and isinstance(out, Tensor)):
+            return out
+        if first.dim() < 2 or second.dim() < 2:
+            return out
+        first_tag, second_tag = self.table.get(first), self.table.get(second)
+        if self._used(first, first_tag, second, second_tag, out):
+            return out
+        if self.is_parameter(second):
+            self.project(first, out, (-1,))
+        elif self.is_parameter(first):
+            self.project(second, out, (-2,))
+        else:
+            self._score(first, first_tag, second, second_tag, out)
+        return out
+
+    def _used(self, first: Tensor, first_tag: Tag | None, second: Tensor, second_tag: Tag | None, out: Tensor) -> bool:
+        """Whether this is softmax weights meeting their values; then it is reported."""
+        if first_tag is not None and first_tag.role is not None and first_tag.key_axis() == -1:
+            if isinstance(first_tag.role, Softmax) or not self.is_parameter(second):
+                self.sites.use(first, first_tag, second, out, values_are_parameters=self.is_parameter(second))
+                return True
+        if second_tag is not None and isinstance(second_tag.role, Softmax) and second_tag.key_axis() == -2:
+            flipped, values = second.transpose(-1, -2), first.transpose(-1, -2)
+            assert second_tag.dims is not None
+            dims = (*second_tag.dims[:-2], second_tag.dims[-1], second_tag.dims[-2])
+            tag = second_tag.replaced(dims=dims)
+            self.sites.use(
+                flipped, tag, values, out.transpose(-1, -2), values_are_parameters=self.is_parameter(first)
+            )
+            return True
+        return False
+
+    def _score(
+        self, first: Tensor, first_tag: Tag | None, second: Tensor, second_tag: Tag | None, out: Tensor
+    ) -> None:
+        """Tag a product of two data tensors as scores: rows from the first, columns from the second."""
+        if not out.is_floating_point() or first.shape[-1] == 1:
+            return
+        first_dims = known_dims(first_tag.dims if first_tag else None, first.shape)
+        second_dims = known_dims(second_tag.dims if second_tag else None, second.shape)
+        row = first_dims[-2] if first.shape[-2] > 1 else fresh((1,), "plain")[0]
+        column = second_dims[-1]
+        # A factor of its own: the same tensor may be both query and key.
+        key = Factor(int(second.shape[-1]), kind_of(column))
+        lead = self._lead(first_dims, second_dims, out)
+        orders = [tag.order for tag in (first_tag, second_tag) if tag is not None]
+        scores = Scores(
+            first.detach(), second.detach().transpose(-1, -2), first_tag, second_tag, tuple(row), (key,)
+        )
+        self.table.set(
+            out, Tag(dims=(*lead, row, (key,)), order=worst_order(orders), role=scores, key=key, projected=True)
+        )
+
+    def _lead(self, first: Dims, second: Dims, out: Tensor) -> Dims:
+        """The leading dimensions of a product, from the factor that knows more about them."""
+        shape = out.shape[:-2]
+        options = [fitted(dims[:-2], shape) for dims in (first, second)]
+        unknown = [sum(factor.kind == "unknown" for dim in dims for factor in dim) for dims in options]
+        return options[0] if unknown[0] <= unknown[1] else options[1]
+
+    def _einsum(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        if isinstance(args[0], str):
+            operands = list(args[1]) if len(args) == 2 and isinstance(args[1], list | tuple) else list(args[1:])
+            follow_einsum(self, args[0], operands, out)
+        return out
+
+    # Softmax and fused attention.
+
+    def _softmax(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        source = args[0] if args else kwargs["input"]
+        tag = self.table.get(source) if isinstance(source, Tensor) else None
+        if kwargs.get("out") is not None:
+            self._before_write(func, args, kwargs)
+        out = func(*args, **kwargs)
+        axis = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+        if isinstance(out, Tensor) and isinstance(axis, int) and out.dim() > 0:
+            self.sites.softmax(source, tag, out, axis if axis < 0 else axis - out.dim(), self.is_parameter(source))
+        return out
+
+    def _attention(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        self.sites.fused(given, out)
+        return out
+
+    def _flex(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        self.sites.flex(args, out[0] if isinstance(out, tuple) else out)
+        return out
+
+    def _multi_head(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A composite function: run its body with this mode on, so that its products are seen."""
+        query = args[0] if args else kwargs["query"]
+        key = args[1] if len(args) > 1 else kwargs["key"]
+        before = self.sites.kind_hint
+        self.sites.kind_hint = "self" if query is key else "cross"
+        TorchFunctionMode.__enter__(self)
+        try:
+            return _MULTI_HEAD_BODY(*args, **kwargs)
+        finally:
+            TorchFunctionMode.__exit__(self, None, None, None)
+            self.sites.kind_hint = before
+
+
+def storage_of(tensor: Tensor) -> int:
+    """The address of a tensor's memory; 0 where it has none."""
+    try:
+        return int(getattr(tensor, "_local_tensor", tensor).untyped_storage().data_ptr())
+    except (RuntimeError, NotImplementedError, AttributeError):
+        return 0
