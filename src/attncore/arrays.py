@@ -18,11 +18,15 @@ class ArrayLike(Protocol):
     """Anything with a shape that gives numpy arrays when indexed: numpy itself, a mapped file, a lazy array."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """As in numpy."""
+
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements when read."""
+
     def __getitem__(self, index: Any, /) -> Any: ...
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array: ...
+    def __array__(self) -> Array: ...
 
 
 def as_numpy(array: Any) -> Array:
@@ -34,7 +38,7 @@ def as_numpy(array: Any) -> Array:
     if hasattr(array, "detach") and hasattr(array, "cpu"):  # a torch tensor, told by its looks: no import here
         array = array.detach().cpu()
         array = array.float() if str(array.dtype).endswith("bfloat16") else array
-        result = array.numpy()
+        result: Array = array.numpy()
     else:
         result = np.asarray(array)
     if str(result.dtype) == "bfloat16":  # an ml_dtypes view, as JAX gives it
@@ -52,16 +56,18 @@ class BFloat16Array:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """As in numpy."""
         return self.bits.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The type it is read as."""
         return np.dtype(np.float32)
 
     def __getitem__(self, index: Any) -> Array:
         # A bfloat16 is the upper half of a float32.
         widened = np.asarray(self.bits[index]).astype(np.uint32) << np.uint32(16)
-        return widened.view(np.float32)
+        return np.asarray(widened).view(np.float32)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self[...], dtype=dtype)
@@ -79,10 +85,12 @@ class HeadsOf:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """(batch, heads, length, dim)."""
         return (self.source.shape[0], len(self.heads), *self.source.shape[2:])
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """That of the source."""
         return self.source.dtype
 
     def __getitem__(self, index: Any) -> Array:

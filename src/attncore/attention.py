@@ -34,7 +34,7 @@ class AttentionTrace(Sequence[AttentionLayer]):
 
     layers: tuple[AttentionLayer, ...]
     axes: Mapping[str, TokenAxis]
-    coverage: Coverage = Coverage()
+    coverage: Coverage = field(default_factory=Coverage)
     provenance: Provenance = field(default_factory=lambda: Provenance("arrays", "built from arrays"))
     output: Any = None
 
@@ -65,7 +65,7 @@ class AttentionTrace(Sequence[AttentionLayer]):
             return self._named(item)
         if not -len(self) <= item < len(self):
             # IndexError is what ends a loop over a sequence; SelectionError says why.
-            raise _NoSuchIndex(no_such_layer(item, self.layers))
+            raise _NoSuchIndexError(no_such_layer(item, self.layers))
         return self.layers[item]
 
     def _named(self, name: str) -> AttentionLayer:
@@ -192,5 +192,5 @@ class AttentionTrace(Sequence[AttentionLayer]):
         return {"text/plain": repr(self), **self.render()._repr_mimebundle_()}
 
 
-class _NoSuchIndex(SelectionError, IndexError):
+class _NoSuchIndexError(SelectionError, IndexError):
     """A layer index out of range."""

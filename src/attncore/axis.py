@@ -52,10 +52,23 @@ class TokenAxis:
                         f'axis "{self.name}" has {self.length} positions and batch item {item} has {len(row)} {what}; '
                         f"give {self.length} for it"
                     )
-        for what, array in (("padding", self.padding), ("special", self.special), ("segments", self.segments)):
-            expected = (len(self.labels), self.length)
+        if len(self.raw) != len(self.labels):
+            raise TokenError(
+                f'axis "{self.name}" has labels for {len(self.labels)} batch item(s) and raw labels for {len(self.raw)}'
+            )
+        per_item = (len(self.labels), self.length)
+        for what, array, expected in (
+            ("padding", self.padding, per_item),
+            ("special", self.special, per_item),
+            ("segments", self.segments, per_item),
+            ("steps", self.steps, (self.length,)),
+        ):
             if array is not None and array.shape != expected:
                 raise TokenError(f'axis "{self.name}": {what} has shape {array.shape}, expected {expected}')
+        if self.grid is not None and not 0 < self.grid[0] * self.grid[1] <= self.length:
+            raise TokenError(
+                f'axis "{self.name}" has a grid of {self.grid[0]} x {self.grid[1]} patches and {self.length} positions'
+            )
 
     @classmethod
     def of_positions(cls, name: str, batch: int, length: int, kind: AxisKind = "position") -> TokenAxis:
@@ -85,7 +98,7 @@ class TokenAxis:
         """True where batch item ``item`` is padding, shape (length,); all False when unknown."""
         if self.padding is None:
             return np.zeros(self.length, dtype=bool)
-        return self.padding[item]
+        return np.asarray(self.padding[item])
 
     def find(self, token: str, item: int = 0) -> int:
         """The first position whose label or raw token is ``token``.

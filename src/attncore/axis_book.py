@@ -6,7 +6,7 @@ from attncore.axis import AxisKind, TokenAxis
 
 
 class AxisBook:
-    """Hands out axis names; positions of another length or batch under the same name get ``name_2``, ``name_3``, …"""
+    """Hands out axis names; positions of another length or batch under the same name get ``name_2``, ``name_3``."""
 
     def __init__(self) -> None:
         self.axes: dict[str, TokenAxis] = {}

@@ -27,7 +27,8 @@ def _layer_lines(trace: AttentionTrace) -> list[str]:
     groups: Counter[str] = Counter()
     for layer in trace:
         where = f"{layer.stack} " if layer.stack else ""
-        shape = "reduced while capturing" if layer.stored_weights is None else f"(batch, heads, query, key) {layer.shape}"
+        reduced = layer.stored_weights is None
+        shape = "reduced while capturing" if reduced else f"(batch, heads, query, key) {layer.shape}"
         groups[f"{where}{layer.kind}-attention {shape}, from {layer.source}"] += 1
     return [f"{count} x {group}" for group, count in groups.items()]
 
@@ -39,6 +40,4 @@ def held_bytes(trace: AttentionTrace) -> int:
 
 def full_bytes(trace: AttentionTrace) -> int:
     """Bytes that all weights would take."""
-    return sum(
-        layer.weights.size * layer.weights.dtype.itemsize for layer in trace if layer.stored_weights is not None
-    )
+    return sum(layer.weights.size * layer.weights.dtype.itemsize for layer in trace if layer.stored_weights is not None)

@@ -95,8 +95,9 @@ def _is_output(attentions: Any) -> bool:
 
 def _fields_of(output: Any) -> dict[str, Any]:
     """The attention fields by name, never by position."""
-    get = output.get if isinstance(output, Mapping) else lambda name: getattr(output, name, None)
-    return {argument: get(argument) for argument, *_ in _GROUPS}
+    if isinstance(output, Mapping):
+        return {argument: output.get(argument) for argument, *_ in _GROUPS}
+    return {argument: getattr(output, argument, None) for argument, *_ in _GROUPS}
 
 
 def _layer_arrays(arrays: Any, argument: str) -> list[Array]:

@@ -21,6 +21,7 @@ field of `HeadStatistics` formula                                               
 
 ``p[i,k] = A[i,k] / sum_k A[i,k]``: with a learned sink a row sums to less than 1, and entropy and distance then
 describe where the rest goes. A row without such a key (the first row has no previous token) is left out of that mean.
+"Keys allowed" are those from the first to the last that any head of the layer gives weight to.
 Sources: entropy, Shannon (1948), applied to heads by Ghader & Monz (2017) and Clark et al. (2019), "What Does BERT Look
 At?", from whom the shares of self, previous, next and separator tokens are too; ``max_weight`` is the confidence of
 Voita et al. (2019), "Analyzing Multi-Head Self-Attention"; ``distance`` is Vig & Belinkov (2019), "Analyzing the
@@ -42,7 +43,7 @@ from attncore.arrays import Array
 from attncore.axis import BoolArray, TokenAxis
 from attncore.errors import SelectionError
 from attncore.layer import AttentionLayer
-from attncore.query_rows import RowState, row_blocks, row_states
+from attncore.query_rows import RowState, key_spans, row_blocks, row_states
 
 PATTERN_SHARE = 0.5
 """A head is named after a token when it gives that token at least this share of its attention (Clark et al. 2019)."""
@@ -206,10 +207,10 @@ class _Sums:
         sums = positive.sum(axis=-1, dtype=np.float64)
         sums[sums == 0] = 1
         tiny = np.finfo(block.dtype).tiny  # 0 log 0 is 0
-        logs = np.einsum("hqk,hqk->hq", positive, np.log2(np.maximum(positive, tiny)), dtype=np.float64)
-        entropy = np.maximum(np.log2(sums) - logs / sums, 0)
-        # Masks are mostly shared by the heads of a layer, and a weight can round to zero in one of them.
-        allowed = (block != 0).any(axis=0).sum(axis=-1)
+        logs = np.log2(np.maximum(positive, tiny))
+        logs *= positive
+        entropy = np.maximum(np.log2(sums) - logs.sum(axis=-1) / sums, 0)
+        allowed = key_spans(block)
         self._add("entropy", entropy, counted)
         self._add("normalised_entropy", entropy / np.log2(np.maximum(allowed, 2)), counted & (allowed > 1))
 
@@ -218,7 +219,7 @@ class _Sums:
         if self.places.offset is None:
             return
         query = np.arange(len(self.places.padding))[rows] + self.places.offset
-        distance = np.abs(query[:, None] - np.arange(self.places.keys)).astype(np.float64)
+        distance = np.abs(query[:, None] - np.arange(self.places.keys)).astype(block.dtype)
         sums = block.sum(axis=-1, dtype=np.float64)
         sums[sums == 0] = 1
         self._add("distance", np.einsum("hqk,qk->hq", block, distance) / sums, counted)

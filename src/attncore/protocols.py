@@ -67,8 +67,11 @@ class Session(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-    def trace(self, tokens: Any = None) -> AttentionTrace: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model and return what it returns."""
+
+    def trace(self, tokens: Any = None) -> AttentionTrace:
+        """What was captured; CaptureError before the model has run, NoAttentionError when it showed no attention."""
 
 
 @runtime_checkable
@@ -80,9 +83,14 @@ class Backend(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
-    def matches(self, model: Any) -> bool: ...
-    def capture(self, model: Any, options: CaptureOptions) -> Session: ...
+    def name(self) -> str:
+        """What people give as ``backend=``, such as "torch"."""
+
+    def matches(self, model: Any) -> bool:
+        """Whether this backend can capture ``model``; false, without an error, for any other object."""
+
+    def capture(self, model: Any, options: CaptureOptions) -> Session:
+        """A session that has not been entered yet; UnsupportedModelError when the model cannot be seen inside."""
 
 
 @runtime_checkable
@@ -90,10 +98,15 @@ class Renderer(Protocol):
     """Shows a trace. ``views`` names what it can draw, the first being the default."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people give to ``trace.render``, such as "terminal"."""
+
     @property
-    def views(self) -> tuple[str, ...]: ...
-    def render(self, trace: AttentionTrace, *, view: str, **options: Any) -> Rendered: ...
+    def views(self) -> tuple[str, ...]:
+        """What ``view=`` may be; the first is the default."""
+
+    def render(self, trace: AttentionTrace, *, view: str, **options: Any) -> Rendered:
+        """The picture of ``trace``; ``view`` is one of ``views``. Declare options as keyword-only parameters."""
 
 
 def inputs_for(backend: Backend, inputs: Any) -> Inputs:

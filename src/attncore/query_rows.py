@@ -11,8 +11,8 @@ import numpy.typing as npt
 from attncore.arrays import Array
 from attncore.axis import BoolArray
 
-# 16 MB of float32: large enough for numpy to be fast, small beside the weights of one long input.
-_BLOCK_ELEMENTS = 4_000_000
+# 4 MB of float32: near the processor's cache, where numpy is fastest, and small beside the weights of one long input.
+_BLOCK_ELEMENTS = 1_000_000
 
 RowStates = npt.NDArray[np.int8]
 
@@ -50,3 +50,20 @@ def row_states(weights: Array, padding: BoolArray) -> RowStates:
     states[~np.isfinite(weights).all(axis=-1)] = RowState.NAN
     states[..., padding] = RowState.PADDING
     return states
+
+
+def key_spans(weights: Array) -> npt.NDArray[np.intp]:
+    """How many keys each query may attend to, as far as its weights tell: from the first to the last that has any.
+
+    A zero between these is more often a weight too small for its type than a mask. The heads are looked at together,
+    since causal masks, windows and padding are mostly the same for all heads of a layer.
+
+    Args:
+        weights: (heads, query, key).
+
+    Returns:
+        (query,).
+    """
+    weighty = (weights != 0).any(axis=0)
+    before, after = weighty.argmax(axis=-1), weighty[:, ::-1].argmax(axis=-1)
+    return np.where(weighty.any(axis=-1), weighty.shape[-1] - before - after, 0)

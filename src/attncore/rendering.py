@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -22,16 +23,22 @@ _MIME_OF_SUFFIX = {".html": "text/html", ".txt": "text/plain", ".svg": "image/sv
 
 @dataclass(frozen=True)
 class Rendered:
-    """A picture of a trace: a MIME bundle that notebooks show, terminals print and ``save`` writes."""
+    """A picture of a trace: a MIME bundle that notebooks show, terminals print and ``save`` writes.
+
+    ``terminal_text`` is the text with colour; it is what ``str`` gives while standard output is a terminal.
+    """
 
     bundle: Mapping[str, str | bytes]
     title: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    terminal_text: str | None = None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return dict(self.bundle)
 
     def __str__(self) -> str:
+        if self.terminal_text is not None and sys.stdout is not None and sys.stdout.isatty():
+            return self.terminal_text
         return str(self.bundle.get("text/plain", self.title))
 
     def __repr__(self) -> str:
@@ -54,12 +61,14 @@ class Rendered:
         return target
 
 
-def render(trace: AttentionTrace, renderer: str | None = None, *, view: str | None = None, **options: Any) -> Rendered:
+def render(
+    trace: AttentionTrace, renderer: str | Renderer | None = None, *, view: str | None = None, **options: Any
+) -> Rendered:
     """Show ``trace`` with a renderer.
 
     Args:
         trace: what to show.
-        renderer: its name, as in `attncore.renderers()`; by default the first installed.
+        renderer: its name, as in `attncore.renderers()`, or a renderer itself; by default the first installed.
         view: one of the renderer's views; its first by default.
         **options: the renderer's own options.
 
@@ -67,7 +76,7 @@ def render(trace: AttentionTrace, renderer: str | None = None, *, view: str | No
         PluginError: there is no such renderer.
         OptionError: it has no such view or option.
     """
-    chosen = find_renderer(renderer if renderer is not None else next(iter(plugins().renderers)))
+    chosen = _chosen(renderer)
     view = chosen.views[0] if view is None else view
     if view not in chosen.views:
         raise OptionError(
@@ -76,6 +85,12 @@ def render(trace: AttentionTrace, renderer: str | None = None, *, view: str | No
         )
     _check_options(chosen, options)
     return chosen.render(trace, view=view, **options)
+
+
+def _chosen(renderer: str | Renderer | None) -> Renderer:
+    if renderer is not None and not isinstance(renderer, str):
+        return renderer
+    return find_renderer(renderer if renderer is not None else next(iter(plugins().renderers)))
 
 
 def _check_options(renderer: Renderer, options: Mapping[str, Any]) -> None:

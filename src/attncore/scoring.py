@@ -82,7 +82,10 @@ def probabilities(
     allowed = _allowed(scoring, rows, key.shape[-2], parts)
     if allowed is not None:
         scores = np.where(allowed, scores, kind(-np.inf))
-    sinks = None if scoring.sinks is None else np.asarray(scoring.sinks).astype(kind)[heads]
+    sinks: FloatArray | None = None
+    if scoring.sinks is not None:
+        all_sinks: FloatArray = np.asarray(scoring.sinks, dtype=kind)
+        sinks = all_sinks[heads]
     return _softmax(scores, sinks)
 
 

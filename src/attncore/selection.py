@@ -13,11 +13,16 @@ class Named(Protocol):
     """What a layer selector may look at while the model runs: the first three are known then, the rest later."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The qualified name."""
+
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """The place among all layers of the run."""
+
     @property
-    def call(self) -> int: ...
+    def call(self) -> int:
+        """Which call of this name it is."""
 
 
 LayerSelector = int | str | slice | Callable[[Any], bool] | Iterable[int | str | Callable[[Any], bool]] | None

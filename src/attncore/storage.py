@@ -105,7 +105,15 @@ def load(path: str | PathLike[str]) -> AttentionTrace:
     try:
         described = json.loads(metadata["attncore"])
         return trace_from_json(described, _reader(target, set(described["bfloat16"])))
-    except (AttncoreError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+    except (
+        AttncoreError,
+        LookupError,
+        ArithmeticError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise FileFormatError(
             f"{target} is damaged: its description does not fit its contents ({type(error).__name__}: {error})"
         ) from error
@@ -159,6 +167,8 @@ def _reader(path: Path, bfloat16: set[str]) -> Callable[[str | None], ArrayLike 
             # safetensors aligns tensors of one size only; an unaligned view is legal and slow, so copy that one.
             aligned = raw if (data_start + start) % np.dtype(kind).itemsize == 0 else raw.copy()
             values = aligned.view(kind).reshape(entry["shape"])
+            if name in bfloat16 and kind is not np.uint16:
+                raise FileFormatError(f'tensor "{name}" is said to hold bfloat16 and has the type {entry["dtype"]}')
             # One object a tensor, so that layers share it, and saving again writes it once.
             arrays[name] = BFloat16Array(values) if name in bfloat16 else values
         return arrays[name]

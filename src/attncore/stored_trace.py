@@ -23,6 +23,7 @@ Add = Callable[[str, ArrayLike | None], str | None]
 Read = Callable[[str | None], ArrayLike | None]
 
 _LAYER_TEXTS = ("name", "query_axis", "key_axis", "kind", "source", "computed", "module_class", "model_dtype")
+_LARGEST = 2**53  # what JSON readers of every language agree on
 _AXIS_ARRAYS = ("padding", "special", "segments", "steps")
 
 
@@ -117,6 +118,14 @@ def _text(value: Any) -> str:
 def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise FileFormatError(f"expected a whole number and found {value!r}"[:200])
+    if abs(value) > _LARGEST:
+        raise FileFormatError("a whole number in the description is beyond any that could be meant")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FileFormatError(f"expected true or false and found {value!r}"[:200])
     return value
 
 
@@ -189,7 +198,7 @@ def _layer_from_json(described: Mapping[str, Any], read: Read) -> AttentionLayer
 def _weights_from_json(
     described: Mapping[str, Any], read: Read, query: ArrayLike | None, key: ArrayLike | None, scoring: Scoring | None
 ) -> LazyWeights | None:
-    if described["lazy"]:
+    if _flag(described["lazy"]):
         if query is None or key is None or scoring is None:
             raise FileFormatError("a layer says its weights are computed and lacks query, key or scoring")
         return RecomputedWeights(query, key, scoring)
@@ -204,12 +213,15 @@ def _number(value: Any) -> float:
 
 
 def _scoring_from_json(described: Mapping[str, Any], read: Read) -> Scoring:
+    softcap = None if described["softcap"] is None else _number(described["softcap"])
+    if softcap is not None and softcap <= 0:
+        raise FileFormatError(f"a softcap must be above 0 and is {softcap}")
     return Scoring(
         scale=_number(described["scale"]),
-        causal=bool(described["causal"]),
+        causal=_flag(described["causal"]),
         causal_offset=_integer(described["causal_offset"]),
         window=None if described["window"] is None else _integer(described["window"]),
-        softcap=None if described["softcap"] is None else _number(described["softcap"]),
+        softcap=softcap,
         mask=read(described["mask"]),
         bias=read(described["bias"]),
         sinks=read(described["sinks"]),
@@ -226,10 +238,15 @@ def _check_sizes(layer: AttentionLayer, axes: Mapping[str, TokenAxis]) -> None:
         raise FileFormatError(f"layer {layer.index} has weights {stored.shape} on axes of lengths {sizes}")
     if layer.heads is not None and len(layer.heads) != stored.shape[1]:
         raise FileFormatError(f"layer {layer.index} names {len(layer.heads)} heads and has {stored.shape[1]}")
+    for name in ("query", "key", "value"):
+        array = getattr(layer, name)
+        if array is not None and (len(array.shape) != 4 or not array.shape[1] or stored.shape[1] % array.shape[1]):
+            raise FileFormatError(f"layer {layer.index} has a {name} of shape {array.shape} for weights {stored.shape}")
     for name in ("mask", "bias"):
         array = getattr(layer.scoring, name, None)
         if array is not None and np.broadcast_shapes(array.shape, stored.shape) != stored.shape:
             raise FileFormatError(f"layer {layer.index} has a {name} of shape {array.shape} for weights {stored.shape}")
     sinks = layer.sinks
     if sinks is not None and tuple(sinks.shape) != (stored.shape[1],):
-        raise FileFormatError(f"layer {layer.index} has sinks of shape {tuple(sinks.shape)} for {stored.shape[1]} heads")
+        found = tuple(sinks.shape)
+        raise FileFormatError(f"layer {layer.index} has sinks of shape {found} for {stored.shape[1]} heads")

@@ -1,7 +1,7 @@
 """Example traces without a model: deterministic, small, and looking like real attention.
 
-Each position has a random vector as its key, and a head's query at position i points at the position that this head is
-meant to attend to; so the weights come out of query and key by the usual formula, and lazy traces are as real as others.
+Each position has a random vector as its key, and a head's query at position i points at the position that this head
+is meant to attend to; so the weights come out of query and key by the usual formula, lazy or not.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from attncore.tokens import AxisFacts, label_axes
 from attncore.weights import DenseWeights, LazyWeights, RecomputedWeights
 
 _HEAD_DIM = 32
-# How strongly a head points at its position; 2 gives it nearly all the weight among a few hundred keys.
-_STRENGTH = 2.0
+# How strongly a head points at its position; this gives it most of the weight among a dozen keys, as in real models.
+_STRENGTH = 0.9
 # Head 0 points at the previous token, head 1 at the first one (a sink), head 2 nowhere, head 3 at itself; then again.
 _PATTERNS = ("previous", "sink", "broad", "self")
-_ENGLISH = "<s> ĠThe Ġcat Ġsat Ġon Ġthe Ġmat Ġbecause Ġit Ġwas Ġtired .".split()
-_GERMAN = "<s> ▁Die ▁Katze ▁saß ▁auf ▁der ▁Matte , ▁weil ▁sie ▁müde ▁war .".split()
+_ENGLISH = ["<s>", "ĠThe", "Ġcat", "Ġsat", "Ġon", "Ġthe", "Ġmat", "Ġbecause", "Ġit", "Ġwas", "Ġtired", "."]
+_GERMAN = ["<s>", "▁Die", "▁Katze", "▁saß", "▁auf", "▁der", "▁Matte", ",", "▁weil", "▁sie", "▁müde", "▁war", "."]
 
 
 def example_trace(

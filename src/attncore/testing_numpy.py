@@ -48,7 +48,7 @@ class NumpyTransformer:
         random = np.random.default_rng(seed)
 
         def parameter(*shape: int) -> FloatArray:
-            return (random.standard_normal(shape) * shape[0] ** -0.5).astype(np.float32)
+            return np.asarray(random.standard_normal(shape) * shape[0] ** -0.5, dtype=np.float32)
 
         self.embedding = random.standard_normal((100, width)).astype(np.float32)
         self.blocks = [
@@ -64,6 +64,7 @@ class NumpyTransformer:
         ]
 
     def __call__(self, token_ids: Any, *, return_attentions: bool = False) -> Any:
+        """Run the model."""
         hidden = self.embedding[np.asarray(token_ids)]
         attentions = []
         for number, block in enumerate(self.blocks):

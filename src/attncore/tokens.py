@@ -16,7 +16,7 @@ from attncore.token_display import looks_special, readable
 
 @dataclass(frozen=True)
 class AxisFacts:
-    """What a backend learned about an axis from the model's inputs; every array is (batch, length)."""
+    """What a backend learned about an axis from the inputs; arrays are (batch, length), except ``steps`` (length,)."""
 
     ids: npt.NDArray[np.integer[Any]] | None = None
     padding: BoolArray | None = None
@@ -63,9 +63,7 @@ def _with_facts(axis: TokenAxis, facts: AxisFacts | None) -> TokenAxis:
     if facts is None:
         return axis
     kind = facts.kind or axis.kind
-    return axis.replaced(
-        padding=facts.padding, segments=facts.segments, kind=kind, grid=facts.grid, steps=facts.steps
-    )
+    return axis.replaced(padding=facts.padding, segments=facts.segments, kind=kind, grid=facts.grid, steps=facts.steps)
 
 
 def _main_axis(axes: Mapping[str, TokenAxis]) -> str:
@@ -122,6 +120,12 @@ def _rows(axis: TokenAxis, labels: Any) -> Labels:
             f"a {type(labels).__name__} was given"
         )
     rows = [labels] if all(isinstance(label, str | np.str_) for label in labels) else list(labels)
+    for row in rows:
+        if not isinstance(row, str | Sequence | np.ndarray):
+            raise TokenError(
+                f'axis "{axis.name}": tokens holds {row!r} ({type(row).__name__}) and labels must be strings; '
+                "to have token ids turned into text, give the tokenizer"
+            )
     if len(rows) != axis.batch:
         advice = "give a list of labels for each batch item" if len(rows) == 1 else "give one list per batch item"
         raise TokenError(

@@ -36,10 +36,12 @@ class LazyWeights(ABC):
 
     @property
     def ndim(self) -> int:
+        """Always 4."""
         return 4
 
     @property
     def size(self) -> int:
+        """How many weights there are, held or not."""
         return int(np.prod(self.shape))
 
     def __len__(self) -> int:
@@ -137,10 +139,12 @@ class DenseWeights(LazyWeights):
         self.dtype = source.dtype
 
     def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
+        """As in `LazyWeights`."""
         return _take(self.source, batch, heads, rows)
 
     @property
     def held_bytes(self) -> int:
+        """As in `LazyWeights`."""
         return self.size * self.dtype.itemsize
 
 
@@ -162,12 +166,12 @@ class RecomputedWeights(LazyWeights):
             raise ArrayError(f"query has head_dim {query.shape[3]} and key {key.shape[3]}; they must be equal")
         self.query, self.key, self.scoring = query, key, scoring
         self.group = heads // kv_heads
-        masks = [array for array in (scoring.mask, scoring.bias) if array is not None and len(array.shape) == 4]
-        batch = max(array.shape[0] for array in (query, key, *masks))
-        self.shape = (batch, heads, query.shape[2], key.shape[2])
+        self.shape = (_common_batch(query, key, scoring), heads, query.shape[2], key.shape[2])
+        _check_scoring(scoring, self.shape)
         self.dtype = np.dtype(np.float64 if query.dtype == np.float64 else np.float32)
 
     def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
+        """As in `LazyWeights`."""
         if not (len(batch) and len(heads) and len(rows)):
             return np.zeros((len(batch), len(heads), len(rows), self.shape[3]), dtype=self.dtype)
         query = _take(self.query, _shared(batch, self.query), heads, rows)
@@ -181,7 +185,38 @@ class RecomputedWeights(LazyWeights):
 
     @property
     def held_bytes(self) -> int:
+        """As in `LazyWeights`."""
         return sum(int(np.prod(array.shape)) * array.dtype.itemsize for array in (self.query, self.key))
+
+
+def _common_batch(query: ArrayLike, key: ArrayLike, scoring: Scoring) -> int:
+    """The batch size; what is the same for every batch item may be held once, with a batch of 1."""
+    arrays = {"query": query, "key": key, "mask": scoring.mask, "bias": scoring.bias}
+    sizes = {name: a.shape[0] for name, a in arrays.items() if a is not None and len(a.shape) == 4}
+    batch = max(sizes.values())
+    if any(size not in (1, batch) for size in sizes.values()):
+        said = ", ".join(f"{name} a batch of {size}" for name, size in sizes.items())
+        raise ArrayError(f"{said}: these must be equal, or 1 where all batch items share it")
+    return batch
+
+
+def _check_scoring(scoring: Scoring, shape: tuple[int, int, int, int]) -> None:
+    """Mask, bias and sinks must fit the weights, or reading them would fail far from the cause."""
+    for name, array in (("mask", scoring.mask), ("bias", scoring.bias)):
+        if array is None:
+            continue
+        lead = (1,) * (4 - len(array.shape))
+        if len(array.shape) > 4 or any(
+            size not in (1, full) for size, full in zip((*lead, *array.shape), shape, strict=True)
+        ):
+            raise ArrayError(f"the {name} has shape {tuple(array.shape)}, which does not broadcast to weights {shape}")
+    if scoring.mask is not None and scoring.mask.dtype != bool:
+        raise ArrayError(
+            f"the mask has dtype {scoring.mask.dtype}; it must be bool, True where attention is allowed "
+            "(an additive mask goes into bias)"
+        )
+    if scoring.sinks is not None and tuple(scoring.sinks.shape) != (shape[1],):
+        raise ArrayError(f"the sinks have shape {tuple(scoring.sinks.shape)}; the layer has {shape[1]} heads")
 
 
 def _shared(batch: Positions, array: ArrayLike) -> Positions:
@@ -199,8 +234,10 @@ class SelectedHeads(LazyWeights):
         self.dtype = source.dtype
 
     def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
+        """As in `LazyWeights`."""
         return self.source.block(batch, self.heads[heads], rows)
 
     @property
     def held_bytes(self) -> int:
+        """As in `LazyWeights`."""
         return self.source.held_bytes

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
-from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, reshaped, resized, size_of
+from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, is_feature, kind_of, reshaped, resized, size_of
 from ._torch_tags import Order, Scores, Softmax, Tag, TagTable, worst_order
 
 Rule = Callable[[Tag, Any, tuple[Any, ...], dict[str, Any], Tensor], "Tag | None"]
@@ -25,34 +25,91 @@ def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
             yield from (part for part in value if isinstance(part, Tensor))
 
 
-def follow(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-    """Tag what came out of an operation from the tags of what went in."""
-    if function in fn.ENDS:
-        return
+def follow_rule(
+    table: TagTable, rule: Rule, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+) -> None:
+    """Tag the result of a view or another change of shape from its first argument."""
+    source = args[0] if args else kwargs.get("input")
+    tag = table.get(source) if isinstance(source, Tensor) else None
+    if tag is None:
+        if isinstance(source, torch.nn.Parameter) and isinstance(out, Tensor):
+            table.set(out, Tag(dims=None, parameter=True))
+            return
+        tag = _hidden_states(table, function, source, out)
+        if tag is None:
+            return
+    if isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
+        _set(table, out, rule(tag, function, args, kwargs, out), function)
+
+
+def _hidden_states(table: TagTable, function: Any, source: Any, out: Any) -> Tag | None:
+    """Tag hidden states that come from outside when they are cut into heads or into parts, so that both are known."""
+    if not isinstance(source, Tensor) or not isinstance(out, Tensor) or source.dim() < 3 or not source.is_floating_point():
+        return None
+    splits = function in fn.RESHAPE and out.dim() > source.dim() and out.shape[-1] != source.shape[-1]
+    cuts = function in fn.GETITEM or function in fn.SELECT or function in fn.NARROW
+    if not (splits or cuts):
+        return None
+    kind: Kind = "feature" if source.dim() == 3 else "plain"
+    dims = (*fresh(source.shape[:-1], "plain"), *fresh(source.shape[-1:], kind))
+    tag = Tag(dims=dims, stream=table.new_stream())
+    table.set(source, tag)
+    return tag
+
+
+def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Tag the result of an operation that keeps positions where they are from all its arguments."""
+    tagged = _tagged(table, args, kwargs)
+    if len(tagged) == 1 and isinstance(out, Tensor) and _unchanged(*tagged[0], out):
+        # By far the most frequent case, a norm or a bias: the same is known of the result.
+        if function not in fn.DROPOUT:
+            table.set(out, tagged[0][1])
+    elif tagged and isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
+        _set(table, out, _elementwise(table, tagged, function, args, kwargs, out), function)
+    elif not tagged and args and isinstance(args[0], torch.nn.Parameter) and isinstance(out, Tensor):
+        table.set(out, Tag(dims=None, parameter=True))
+
+
+def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Only scores are followed through an activation; hidden states start anew at the next projection."""
+    source = args[0] if args else kwargs.get("input")
+    tag = table.get(source) if isinstance(source, Tensor) else None
+    if tag is not None and tag.role is not None:
+        follow_arithmetic(table, function, args, kwargs, out)
+
+
+def _unchanged(tensor: Tensor, tag: Tag, out: Tensor) -> bool:
+    """Whether a tag without a role can be shared by the result as it is."""
+    plain = tag.role is None and tag.dims is not None and not tag.written and not tag.parameter
+    return plain and out is not tensor and out.shape == tensor.shape and out.dtype.is_floating_point
+
+
+def follow_parts(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Tag the parts of a split."""
+    tag = table.get(args[0])
+    if tag is not None and tag.dims is not None:
+        _follow_parts(table, function, args, kwargs, out, args[0], tag)
+
+
+def follow_joined(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Tag a concatenation or a stack."""
+    tagged = _tagged(table, args, kwargs)
+    if tagged and isinstance(out, Tensor):
+        _set(table, out, _joined(table, tagged, function, args, kwargs, out), function)
+
+
+def _tagged(table: TagTable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Tensor, Tag]]:
     tagged = [(tensor, tag) for tensor in tensors_in(args) if (tag := table.get(tensor)) is not None]
     if kwargs:
         tagged += [(t, tag) for t in tensors_in(tuple(kwargs.values())) if (tag := table.get(t)) is not None]
-    if not tagged:
-        if args and isinstance(args[0], torch.nn.Parameter) and isinstance(out, Tensor):
-            table.set(out, Tag(dims=None, parameter=True))
-        return
-    if function in fn.SPLIT or function in fn.UNBIND:
-        _follow_parts(table, function, args, kwargs, out, tagged)
-        return
-    for result in (out,) if isinstance(out, Tensor) else tensors_in(out) if isinstance(out, list | tuple) else ():
-        if not (result.is_floating_point() or result.is_complex()):
-            continue
-        rule = _RULES.get(function)
-        first = args[0] if args else None
-        source = table.get(first) if isinstance(first, Tensor) else None
-        tag = rule(source, function, args, kwargs, result) if rule and source else None
-        if rule is None:
-            tag = _elementwise(table, tagged, function, args, kwargs, result)
-        if function in fn.CONCATENATE or function in fn.STACK:
-            tag = _joined(table, tagged, function, args, kwargs, result)
-        if tag is not None:
+    return tagged
+
+
+def _set(table: TagTable, out: Tensor, tag: Tag | None, function: Any) -> None:
+    if tag is not None:
+        if tag.role is not None:
             _check_key(tag, fn.name_of(function))
-            table.set(result, tag)
+        table.set(out, tag)
 
 
 def _check_key(tag: Tag, name: str) -> None:
@@ -89,13 +146,20 @@ def _elementwise(
     tag = main.replaced(
         stream=_stream(table, [main, *others]),
         projected=main.projected or any(other.projected for other in others),
-        order=worst_order([main.order, *(other.order for other in others if other.projected == main.projected)]),
+        order=worst_order([main.order, *(other.order for other in others if _counts(other, main))]),
         written=False,
         parameter=False,
     )
-    if fn.is_in_place(function, kwargs):
+    if "out" in kwargs or fn.is_in_place(function):
         tag.written = True
     return _noted(tag, function, args, kwargs)
+
+
+def _counts(other: Tag, main: Tag) -> bool:
+    """Whether an operand's order matters to the result's: that of a bias beside scores does not."""
+    if main.role is not None:
+        return other.role is not None
+    return other.projected == main.projected
 
 
 def _broadcasts(source: Sequence[int], shape: Sequence[int]) -> bool:
@@ -148,6 +212,8 @@ def _scores_after(scores: Scores, function: Any, args: tuple[Any, ...]) -> Score
         step = "tanh"
     elif function in fn.MASK:
         step = "mask"
+    elif fn.name_of(function) in ("exp", "exp_", "exp2"):
+        step = "exp"
     else:
         return scores
     steps = (*scores.steps, step) if step and step not in scores.steps else scores.steps
@@ -302,6 +368,14 @@ def _narrow(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Te
     return _indexed(tag, (slice(None),) * axis + (slice(0, int(out.shape[axis])),), out)
 
 
+def _as_complex(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    return None if tag.dims is None else _with_dims(tag, tag.dims[:-1])
+
+
+def _as_real(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    return None if tag.dims is None else _with_dims(tag, (*tag.dims, (Factor(2, "feature"),)))
+
+
 def _shuffle(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
     return tag.replaced(
         dims=fresh(out.shape, "unknown"), order="shuffled" if tag.projected else tag.order, role=None, key=None
@@ -320,22 +394,17 @@ def _pad(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tenso
 
 
 def _follow_parts(
-    table: TagTable, function: Any, args: tuple[Any, ...], kwargs: Any, out: Any, tagged: list[tuple[Tensor, Tag]]
+    table: TagTable, function: Any, args: tuple[Any, ...], kwargs: Any, out: Any, tensor: Tensor, tag: Tag
 ) -> None:
     """The parts of a split: features may be split freely, a split sequence is in parts."""
-    tensor, tag = tagged[0]
     default = 0 if function in fn.UNBIND or fn.name_of(function) in ("chunk", "split", "tensor_split") else -1
     position = 1 if function in fn.UNBIND else 2
     axis = kwargs.get("dim", args[position] if len(args) > position else default)
     axis = int(axis) % tensor.dim()
-    if tag.dims is None:
-        return
     for part in out:
         item: Any = 0 if function in fn.UNBIND else slice(0, int(part.shape[axis]))
         result = _indexed(tag, (slice(None),) * axis + (item,), part)
-        if result is not None:
-            _check_key(result, fn.name_of(function))
-            table.set(part, result)
+        _set(table, part, result, function)
 
 
 def _joined(
@@ -356,7 +425,10 @@ def _joined(
     if len(tag.dims) != out.dim():
         return None
     key_axis = tag.key_axis()
-    dims = tuple(resized(dim, size) for dim, size in zip(tag.dims, out.shape, strict=True))
+    dims = tuple(
+        _joined_dim(dim, int(size), [other.dims[place] for _, other in tagged if other.dims is not None])
+        for place, (dim, size) in enumerate(zip(tag.dims, out.shape, strict=True))
+    )
     key = tag.key
     if key_axis is not None and dims[key_axis] is not tag.dims[key_axis]:
         key = dims[key_axis][0]  # a sink's column beside the scores, or scores of several kinds of keys
@@ -366,7 +438,14 @@ def _joined(
     return tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False)
 
 
-_RULES: dict[Any, Rule] = {}
+def _joined_dim(dim: Dim, size: int, parts: list[Dim]) -> Dim:
+    """A dimension joined of several: positions if any part is positions."""
+    if size_of(dim) == size:
+        return dim
+    return (Factor(size, "plain" if any(kind_of(part) == "plain" for part in parts) else kind_of(dim)),)
+
+
+RULES: dict[Any, Rule] = {}
 for _family, _rule in (
     (fn.RESHAPE, _reshape),
     (fn.TRANSPOSE, _transpose),
@@ -380,8 +459,10 @@ for _family, _rule in (
     (fn.NARROW, _narrow),
     (fn.SHUFFLE, _shuffle),
     (fn.PAD, _pad),
+    (fn.COMPLEX, _as_complex),
+    (fn.REAL, _as_real),
 ):
-    _RULES.update(dict.fromkeys(_family, _rule))
+    RULES.update(dict.fromkeys(_family, _rule))
 
 
 def projected_dims(tag: Tag | None, shape: Sequence[int], out_shape: Sequence[int], feature_axes: Sequence[int]) -> Dims:

@@ -52,12 +52,18 @@ EXPAND = _functions("expand", "expand_as", "broadcast_to")
 REPEAT = _functions("repeat", "repeat_interleave", "tile")
 PAD = frozenset({F.pad, torch.constant_pad_nd})
 SHUFFLE = _functions("gather", "index_select", "take_along_dim", "sort", "scatter", "scatter_", "masked_select", "take")
+COMPLEX = _functions("view_as_complex")
+REAL = _functions("view_as_real")
+EMBEDDING = frozenset({F.embedding})
+DISTANCE = frozenset({torch.cdist})
 DROPOUT = frozenset({F.dropout, torch.dropout, F.dropout1d, F.dropout2d, F.alpha_dropout, F.feature_alpha_dropout})
+# A tag matters past these only on scores: attention with another activation in place of a softmax.
+ACTIVATIONS = _functions("gelu", "relu", "silu", "elu", "leaky_relu", "mish", "hardswish", "softplus", "sigmoid")
 # What comes out has nothing to do with where the positions or features were.
 ENDS = _functions(
     "sum", "mean", "cos", "sin", "argmax", "argmin", "topk", "amax", "amin", "max", "min", "logsumexp", "norm",
     "cumsum", "any", "all", "gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "size", "dim", "backward", "item",
-    "tolist", "numel", "embedding", "cross_entropy", "nll_loss", "multinomial", "nonzero", "bincount", "std", "var",
+    "tolist", "numel", "cross_entropy", "nll_loss", "multinomial", "nonzero", "bincount", "std", "var",
     "unfold", "as_strided", "fold", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like",
     "new_zeros", "new_ones", "new_full", "new_empty", "arange", "one_hot", "stride", "is_contiguous", "log_softmax_",
 )  # fmt: skip
@@ -73,8 +79,14 @@ def name_of(function: Any) -> str:
     return str(getattr(function, "__name__", function))
 
 
-def is_in_place(function: Any, kwargs: dict[str, Any]) -> bool:
-    """Whether the call writes into a tensor it is given."""
+def is_in_place(function: Any) -> bool:
+    """Whether the function writes into its first argument."""
     name = name_of(function)
     written = name.endswith("_") and not name.endswith("__")
-    return written or name in ("__setitem__", "__iadd__", "__imul__", "__isub__", "__itruediv__") or "out" in kwargs
+    return written or name in ("__setitem__", "__iadd__", "__imul__", "__isub__", "__itruediv__")
+
+
+def is_unknown_attention(function: Any) -> bool:
+    """A registered operator (not one of PyTorch's Python functions) whose name says attention."""
+    name = str(function).lower()
+    return "ops" in type(function).__module__ and any(word in name for word in ("attention", "attn"))

@@ -1,10 +1,14 @@
-"""Generation step by step: the calls of a decoder with a cache make one attention with more query rows."""
+"""Generation step by step: the calls of a decoder with a cache make one attention with more query rows.
+
+Each call's keys contain those of the call before. They are held once: a record whose keys are the beginning of the
+next one's gives its own up, or memory would grow with the square of the length.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ._torch_calls import RootCall
-from ._torch_probabilities import TorchScoring
+from ._torch_probabilities import TorchScoring, probabilities
 from ._torch_record import Record
 
 
@@ -23,84 +27,117 @@ class Steps:
     records: list[Record]
     roots: list[RootCall]
     merged: bool = False
-    step_of_position: np.ndarray[Any, Any] | None = field(default=None)
+    step_of_position: np.ndarray[Any, Any] | None = None
+
+
+def link(before: Record, after: Record) -> None:
+    """If the keys of ``after`` begin with those of ``before``, to the bit, let ``before`` read them from there."""
+    if before.key is None or after.key is None or before.shape[:2] != after.shape[:2] or before.kind != after.kind:
+        return
+    old, new = before.key, after.key
+    grown = old.shape[2] if before.kind == "cross" else old.shape[2] + after.shape[2]
+    if new.shape[2] != grown or not torch.equal(new[:, :, : old.shape[2]], old):
+        return
+    before.next_step = after
+    before.key = None
+    if before.value is not None and after.value is not None and torch.equal(after.value[:, :, : old.shape[2]], before.value):
+        before.value = None
+
+
+def restore(record: Record) -> None:
+    """Give a record its own keys and values back, as views of a later step's."""
+    last = _last_step(record)
+    if last is record or last.key is None:
+        return
+    length = record.shape[3]
+    record.key = last.key[:, :, :length]
+    if record.value is None and last.value is not None:
+        record.value = last.value[:, :, :length]
+    record.next_step = None
+
+
+def _last_step(record: Record) -> Record:
+    while record.next_step is not None:
+        record = record.next_step
+    return record
 
 
 def merge_steps(records: Sequence[Record], roots: Sequence[RootCall]) -> Steps:
     """One record a layer when the calls are the steps of one generation; otherwise everything as it was.
 
-    They are when each call has the same layers and each layer's keys begin with the keys of the call before, to the
-    bit. Beam search reorders the batch and sliding caches forget keys: those stay separate calls.
+    They are when each call has the same layers and each layer's keys continue those of the call before. Beam search
+    reorders the batch and sliding caches forget keys: those stay separate calls.
     """
-    unmerged = Steps(list(records), list(roots))
     by_call: dict[int, list[Record]] = defaultdict(list)
     for record in records:
         by_call[record.place.root_call].append(record)
     calls = [by_call[number] for number in sorted(by_call)]
-    if len(calls) < 2 or any([r.name for r in call] != [r.name for r in calls[0]] for call in calls):
-        return unmerged
-    merged = []
-    for layer in zip(*calls, strict=True):
-        together = _merged_layer(layer)
-        if together is None:
-            return unmerged
-        merged.append(together)
-    return Steps(merged, [_merged_root(roots)], True, _step_of_position(merged, calls))
+    layers = list(zip(*calls, strict=False))
+    same = all([record.name for record in call] == [record.name for record in calls[0]] for call in calls)
+    if len(calls) < 2 or not same or not all(_is_one_generation(layer) for layer in layers):
+        for record in reversed(records):
+            restore(record)
+        return Steps(list(records), list(roots))
+    merged = [_merged(layer) for layer in layers]
+    return Steps(merged, [_merged_root(roots)], True, _step_of_position(calls))
 
 
-def _merged_layer(steps: Sequence[Record]) -> Record | None:
-    """One record with the query rows of all steps over the last step's keys; None where they do not continue."""
-    if not all(step.wanted for step in steps):
-        return replace(steps[0]) if not any(step.wanted for step in steps) else None
-    if any(step.reduced is not None for step in steps):
-        return None
+def _is_one_generation(steps: Sequence[Record]) -> bool:
+    if not any(step.wanted for step in steps):
+        return True
+    linked = all(before.next_step is after for before, after in zip(steps, steps[1:], strict=False))
+    return linked and all(step.weights is not None or step.scoring is not None for step in steps)
+
+
+def _merged(steps: Sequence[Record]) -> Record:
+    """One record with the query rows of all steps over the last step's keys."""
     last = steps[-1]
-    for before, after in zip(steps, steps[1:], strict=False):
-        if not _continues(before, after):
-            return None
-    weights = [_dense(step) for step in steps]
-    if any(part is None for part in weights):
-        return None
-    keys = last.shape[3]
-    rows = [torch.nn.functional.pad(part, (0, keys - part.shape[3])) for part in weights if part is not None]
-    together = torch.cat(rows, dim=2)
+    common = {
+        "place": steps[0].place,
+        "shape": (*last.shape[:2], sum(step.shape[2] for step in steps), last.shape[3]),
+        "notes": tuple(dict.fromkeys((*last.notes, f"{len(steps)} calls merged: a prompt and its generation steps"))),
+        "gradients": None,
+        "gradient_of_output": None,
+    }
+    if not last.wanted:
+        return replace(last, **common)  # type: ignore[arg-type]
     queries = [step.query for step in steps if step.query is not None]
-    return replace(
-        last,
-        place=steps[0].place,
-        weights=together,
-        scoring=None,
-        computed_weights=None,
-        query=torch.cat(queries, dim=2) if len(queries) == len(steps) else None,
-        shape=(together.shape[0], together.shape[1], together.shape[2], together.shape[3]),
-        notes=tuple(dict.fromkeys((*last.notes, f"{len(steps)} calls merged: a prompt and its generation steps"))),
-        gradients=None,
-        gradient_of_output=None,
-    )
-
-
-def _continues(before: Record, after: Record) -> bool:
-    """Whether the keys of one call begin with those of the call before."""
-    if before.shape[:2] != after.shape[:2] or before.key is None or after.key is None:
-        return False
-    old, new = before.key, after.key
-    if before.kind == "cross":
-        return old.shape == new.shape and bool(torch.equal(old, new))
-    if new.shape[2] != old.shape[2] + after.shape[2]:
-        return False
-    return bool(torch.equal(new[:, :, : old.shape[2]], old))
-
-
-def _dense(record: Record) -> Tensor | None:
-    from ._torch_probabilities import probabilities
-
-    if record.weights is not None:
-        return record.weights
-    if record.scoring is None or record.query is None or record.key is None:
-        return None
-    scoring: TorchScoring = record.scoring
+    query = torch.cat(queries, dim=2) if len(queries) == len(steps) else None
     with torch._C.DisableTorchFunction(), torch.no_grad():
-        return probabilities(record.query, record.key, scoring)
+        if query is not None and all(_only_masked(step) for step in steps):
+            mask = torch.cat([_allowed(step, last.shape[3]) for step in steps], dim=2)
+            scoring = TorchScoring(steps[0].scoring.scale if steps[0].scoring else 1.0, mask=mask)
+            return replace(last, weights=None, query=query, scoring=scoring, **common)  # type: ignore[arg-type]
+        for step in steps:
+            restore(step)
+        rows = [torch.nn.functional.pad(_dense(step), (0, last.shape[3] - step.shape[3])) for step in steps]
+        together = torch.cat(rows, dim=2)
+    return replace(last, weights=together, query=query, scoring=None, computed_weights=None, **common)  # type: ignore[arg-type]
+
+
+def _only_masked(step: Record) -> bool:
+    """Whether the step's weights follow from query and key with a mask alone."""
+    return step.scoring is not None and step.scoring.bias is None and step.weights is None
+
+
+def _allowed(step: Record, keys: int) -> Tensor:
+    """The step's mask over the last step's keys: later keys did not exist yet. (batch or 1, heads or 1, query, key)."""
+    assert step.scoring is not None and step.query is not None
+    rows, columns = step.shape[2], step.shape[3]
+    allowed = torch.ones(1, 1, rows, columns, dtype=torch.bool, device=step.query.device)
+    if step.scoring.causal:
+        allowed = allowed.tril()
+    if step.scoring.mask is not None:
+        allowed = allowed & step.scoring.mask
+    batch = step.shape[0]
+    return torch.nn.functional.pad(allowed.expand(batch, -1, -1, -1), (0, keys - columns))
+
+
+def _dense(step: Record) -> Tensor:
+    if step.weights is not None:
+        return step.weights
+    assert step.scoring is not None and step.query is not None and step.key is not None
+    return probabilities(step.query, step.key, step.scoring)
 
 
 def _merged_root(roots: Sequence[RootCall]) -> RootCall:
@@ -113,11 +150,10 @@ def _merged_root(roots: Sequence[RootCall]) -> RootCall:
     return merged
 
 
-def _step_of_position(merged: Sequence[Record], calls: Sequence[Sequence[Record]]) -> np.ndarray[Any, Any] | None:
+def _step_of_position(calls: Sequence[Sequence[Record]]) -> np.ndarray[Any, Any] | None:
     """The step that wrote each position of the first growing layer."""
-    for place, record in enumerate(merged):
+    for place, record in enumerate(calls[0]):
         if record.kind == "self":
-            return np.concatenate(
-                [np.full(call[place].shape[2], step, dtype=np.int64) for step, call in enumerate(calls)]
-            )
+            lengths = [call[place].shape[2] for call in calls]
+            return np.repeat(np.arange(len(calls), dtype=np.int64), lengths)
     return None

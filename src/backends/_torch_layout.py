@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from torch import Tensor
@@ -26,7 +27,7 @@ class Layout:
     lead: tuple[tuple[Part, ...], ...]
     row: tuple[Part, ...]
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether nothing is folded: (batch, heads, query, key) as it stands."""
         roles = [[role for _, role in parts] for parts in self.lead]
@@ -46,6 +47,8 @@ class Layout:
         ``rows_are_queries`` is False for keys and values, whose length dimension is left as it is and whose leading
         dimensions may be shorter: one head for a group of query heads, or 1 where all share.
         """
+        if self.plain and tensor.dim() == 4:
+            return tensor
         lead_sizes = tensor.shape[:-2]
         if len(lead_sizes) < len(self.lead):
             tensor = tensor.reshape(*([1] * (len(self.lead) - len(lead_sizes))), *tensor.shape)

@@ -58,6 +58,7 @@ class Record:
     reduced: Any = None
     gradients: Gradients | None = None
     gradient_of_output: Callable[[], Tensor | None] | None = None
+    next_step: Record | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

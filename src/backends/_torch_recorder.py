@@ -16,6 +16,7 @@ from attncore.protocols import CaptureOptions
 from attncore.selection import may_match, parts_of
 
 from ._torch_calls import RootCall, note_call
+from ._torch_generation import link
 from ._torch_keep import keep
 from ._torch_record import Place, Record
 from ._torch_sites import Sites
@@ -23,6 +24,11 @@ from ._torch_switches import switch_off, switch_on
 from ._torch_watch import Watcher, in_backward, storage_of
 
 _KEPT = ("weights", "query", "key", "value")
+
+
+def _runs_no_attention(module: nn.Module) -> bool:
+    """PyTorch's own leaves, such as `nn.Linear`: hooks on them would only cost time."""
+    return type(module).__module__.startswith("torch.nn.") and next(module.children(), None) is None
 
 
 class _Thread(threading.local):
@@ -47,12 +53,13 @@ class Recorder:
         self.roots: list[RootCall] = []
         self.outputs: list[Any] = []
         self._calls_of_name: Counter[tuple[str, int]] = Counter()
+        self._last_of: dict[tuple[str, int], Record] = {}
         self._held: dict[int, list[Record]] = {}
         self._handles: list[Any] = []
         self._local = _Thread()
         self._lock = threading.RLock()
         self._on = False
-        self._parameters: frozenset[int] = frozenset()
+        self._parameters: frozenset[int] | None = None
 
     # Lifetime.
 
@@ -61,12 +68,13 @@ class Recorder:
         try:
             switch_on()
             self._on = True
-            self._parameters = frozenset(storage_of(p) for p in self.model.parameters()) - {0}
             for name, module in self.model.named_modules():
                 if isinstance(module, torch.jit.ScriptModule):
                     self.refused[(name, "scripted", "")] = CoverageEntry(
                         name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
                     )
+                    continue
+                if name and _runs_no_attention(module):
                     continue
                 clean = name.replace("_orig_mod.", "").replace("_orig_mod", "")
                 self._handles += [
@@ -91,6 +99,13 @@ class Recorder:
             switch_off()
         self._held.clear()
 
+    def _parameter_memory(self) -> frozenset[int]:
+        """The addresses of the parameters' memory, found out when first asked for."""
+        if self._parameters is None:
+            with torch._C.DisableTorchFunction():
+                self._parameters = frozenset(storage_of(p) for p in self.model.parameters()) - {0}
+        return self._parameters
+
     # Module hooks.
 
     def _before(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -99,7 +114,7 @@ class Recorder:
         local = self._local
         if local.sites is None:
             local.sites = Sites(self)
-            local.watcher = Watcher(local.sites, self._parameters)
+            local.watcher = Watcher(local.sites, self._parameter_memory)
         if not local.watching:
             self._enter_root(module, args, kwargs, local)
         with self._lock:
@@ -143,10 +158,15 @@ class Recorder:
             record.call = self._calls_of_name[(record.name, record.place.root_call)]
             self._calls_of_name[(record.name, record.place.root_call)] += 1
             self.records.append(record)
+            before = self._last_of.get((record.name, record.call))
+            self._last_of[(record.name, record.call)] = record
         record.wanted = may_match(self.layer_parts, record)
         if record.wanted:
             keep(record, self.options)
             self._remember_memory(record)
+            if before is not None and before.place.root_call == record.place.root_call - 1:
+                with torch._C.DisableTorchFunction(), torch.no_grad():
+                    link(before, record)
         else:
             for name in _KEPT:
                 setattr(record, name, None)

@@ -17,9 +17,6 @@ from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
 if TYPE_CHECKING:
     from ._torch_recorder import Recorder
 
-_FUSED_NAMES = ("attention", "attn")
-
-
 class Sites:
     """Turns what a `Watcher` sees into records, for one thread."""
 
@@ -250,11 +247,9 @@ class Sites:
 
     def note_unknown(self, function: Any, out: Any) -> None:
         """A fused operation whose name says attention and whose inside cannot be seen."""
-        module = getattr(function, "__module__", "") or ""
-        if isinstance(out, Tensor) and not module.startswith("torch.nn") and "ops" in type(function).__module__:
-            name = str(function)
-            if any(part in name.lower() for part in _FUSED_NAMES) and out.is_floating_point():
-                self.refuse(name, "a fused attention operation that gives no weights and is not known", out.shape, opaque=True)
+        if isinstance(out, Tensor) and out.is_floating_point():
+            reason = "a fused attention operation that gives no weights and is not known"
+            self.refuse(str(function), reason, out.shape, opaque=True)
 
     def finish(self) -> None:
         """At the end of a root call: softmaxes of query times key that never met their values are reported."""

@@ -21,6 +21,16 @@ def switch_on() -> None:
             import torch
 
             _undo.enter_context(torch.compiler.set_stance("force_eager"))
+            _quiet_flex_attention()
+
+
+def _quiet_flex_attention() -> None:
+    """Running `flex_attention` uncompiled is what is wanted here: no warning about it."""
+    module = sys.modules.get("torch.nn.attention.flex_attention")
+    switch = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
+    if module is not None and hasattr(module, switch):
+        _undo.callback(setattr, module, switch, getattr(module, switch))
+        setattr(module, switch, True)
 
 
 def switch_off() -> None:

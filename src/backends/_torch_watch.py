@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from . import _torch_functions as fn
 from ._torch_dims import Dims, Factor, fitted, fresh, kind_of
 from ._torch_einsum import follow_einsum
-from ._torch_follow import follow, projected_dims
+from ._torch_follow import RULES, Rule, follow_activation, follow_arithmetic, follow_joined, follow_parts, follow_rule, projected_dims
 from ._torch_layout import known_dims
 from ._torch_sites import Sites
 from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
@@ -28,6 +30,14 @@ _MULTI_HEAD_BODY = FunctionType(
 _MULTI_HEAD_BODY.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
 
 
+IGNORED, HANDLED, WRITING, FOLLOWED, UNKNOWN_KERNEL = range(5)
+Plan = tuple[int, Any]
+
+
+def _by_rule(rule: Rule, table: TagTable, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    follow_rule(table, rule, func, args, kwargs, out)
+
+
 def in_backward() -> bool:
     """Whether autograd is running in this thread: activation checkpointing then runs the forward again."""
     return int(torch._C._current_graph_task_id()) != -1
@@ -36,40 +46,69 @@ def in_backward() -> bool:
 class Watcher(TorchFunctionMode):
     """Follows tensors through a forward and reports each attention to ``sites``."""
 
-    def __init__(self, sites: Sites, parameters: frozenset[int]) -> None:
+    def __init__(self, sites: Sites, parameters: Callable[[], frozenset[int]]) -> None:
         super().__init__()
         self.sites = sites
         self.table: TagTable = sites.table
         self.parameters = parameters
-        self.handlers: dict[Any, Any] = {
-            **dict.fromkeys(fn.LINEAR, self._linear),
-            **dict.fromkeys(fn.ADDMM, self._addmm),
-            **dict.fromkeys(fn.CONVOLUTION, self._convolution),
-            **dict.fromkeys(fn.MATMUL, self._matmul),
-            **dict.fromkeys(fn.MATMUL_REVERSED, self._matmul_reversed),
-            **dict.fromkeys(fn.BADDBMM, self._baddbmm),
-            **dict.fromkeys(fn.EINSUM, self._einsum),
-            **dict.fromkeys(fn.SOFTMAX, self._softmax),
-            **dict.fromkeys(fn.ATTENTION, self._attention),
-            **dict.fromkeys(fn.MULTI_HEAD, self._multi_head),
+        self.plans: dict[Any, Plan] = {
+            function: (HANDLED, handler)
+            for family, handler in (
+                (fn.LINEAR, self._linear),
+                (fn.ADDMM, self._addmm),
+                (fn.CONVOLUTION, self._convolution),
+                (fn.MATMUL, self._matmul),
+                (fn.MATMUL_REVERSED, self._matmul_reversed),
+                (fn.BADDBMM, self._baddbmm),
+                (fn.EINSUM, self._einsum),
+                (fn.SOFTMAX, self._softmax),
+                (fn.ATTENTION, self._attention),
+                (fn.MULTI_HEAD, self._multi_head),
+            )
+            for function in family
         }
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        handler = self.handlers.get(func)
-        if handler is not None and not in_backward():
-            return handler(func, args, kwargs)
-        if type(func).__name__ == "FlexAttentionHOP" and not in_backward():
-            return self._flex(func, args, kwargs)
-        if self.table and fn.is_in_place(func, kwargs):
+        plan = self.plans.get(func)
+        if plan is None:
+            plan = self.plans[func] = self._plan(func)
+        what, action = plan
+        if what == IGNORED or in_backward():
+            return func(*args, **kwargs)
+        if what == HANDLED:
+            return action(func, args, kwargs)
+        if what == WRITING or "out" in kwargs:
             self._before_write(func, args, kwargs)
         out = func(*args, **kwargs)
-        if isinstance(out, Tensor | tuple | list) and not in_backward():
-            follow(self.table, func, args, kwargs, out)
+        if what == UNKNOWN_KERNEL:
             self.sites.note_unknown(func, out)
+        elif action is not None:
+            action(self.table, func, args, kwargs, out)
         return out
+
+    def _plan(self, func: Any) -> Plan:
+        """What to do about a function, found out once."""
+        name = fn.name_of(func)
+        if type(func).__name__ == "FlexAttentionHOP":
+            return (HANDLED, self._flex)
+        if func in RULES:
+            return (FOLLOWED, partial(_by_rule, RULES[func]))
+        if func in fn.SPLIT or func in fn.UNBIND:
+            return (FOLLOWED, follow_parts)
+        if func in fn.CONCATENATE or func in fn.STACK:
+            return (FOLLOWED, follow_joined)
+        if fn.is_in_place(func):
+            return (WRITING, None if name == "__setitem__" or func in fn.ENDS else follow_arithmetic)
+        if name == "__get__" or func in fn.ENDS:
+            return (IGNORED, None)
+        if func in fn.ACTIVATIONS:
+            return (FOLLOWED, follow_activation)
+        if fn.is_unknown_attention(func):
+            return (UNKNOWN_KERNEL, None)
+        return (FOLLOWED, follow_arithmetic)
 
     def _before_write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Save what is kept of a tensor that the model is about to overwrite, and mark the tensor."""
@@ -81,7 +120,7 @@ class Watcher(TorchFunctionMode):
         if tag is None:
             self.table.set(target, Tag(dims=None, written=True))
         else:
-            tag.written = True
+            self.table.set(target, tag.replaced(written=True))
 
     def is_parameter(self, tensor: Any) -> bool:
         """A parameter, a view of one, or something computed from parameters alone."""
@@ -90,7 +129,7 @@ class Watcher(TorchFunctionMode):
         tag = self.table.get(tensor)
         if tag is not None and tag.parameter:
             return True
-        return storage_of(tensor) in self.parameters
+        return storage_of(tensor) in self.parameters()
 
     # Projections: products with parameters.
 

@@ -1,0 +1,126 @@
+"""What a capture costs: paired with the plain forward and with Hugging Face's eager ``output_attentions``.
+
+Each round runs every way once, in a changing order, and the table shows medians of the ratios within rounds, so that
+a machine that is slow for a while slows all of them. Usage: ``python benchmarks/capture_cost.py [--write]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+import attncore
+
+RESULTS = Path(__file__).parent / "results" / "capture_cost.json"
+Way = Callable[[], Any]
+
+
+def build(name: str, length: int) -> tuple[Any, Any]:
+    """The same random weights twice: with SDPA, as users run it, and with eager attention."""
+    models = []
+    for implementation in ("sdpa", "eager"):
+        torch.manual_seed(0)
+        if name == "bert-base":
+            config = transformers.BertConfig(max_position_embeddings=max(512, length))
+            config._attn_implementation = implementation
+            models.append(transformers.BertModel(config).eval())
+        else:
+            gpt2 = transformers.GPT2Config(n_positions=max(1024, length))
+            gpt2._attn_implementation = implementation
+            models.append(transformers.GPT2Model(gpt2).eval())
+    return models[0], models[1]
+
+
+def ways_of(name: str, length: int) -> dict[str, Way]:
+    """The ways to run the model that are compared."""
+    sdpa, eager = build(name, length)
+    torch.manual_seed(1)
+    ids = torch.randint(0, 1000, (1, length))
+    inputs = {"input_ids": ids, "use_cache": False} if name == "gpt2" else {"input_ids": ids}
+    return {
+        "plain": lambda: sdpa(**inputs),
+        "keep q,k": lambda: attncore.trace(sdpa, inputs, keep="qk"),
+        "keep q,k without v": lambda: attncore.trace(sdpa, inputs, keep="qk", values=False),
+        "keep weights": lambda: attncore.trace(sdpa, inputs, keep="weights"),
+        "eager output_attentions": lambda: eager(**inputs, output_attentions=True),
+    }
+
+
+def measure(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way in each round."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    for way in ways.values():
+        way()
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            start = time.perf_counter()
+            result = ways[name]()
+            seconds[name].append(time.perf_counter() - start)
+            del result
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]], way: str, base: str) -> float:
+    """The median over rounds of one way's time by another's."""
+    return statistics.median(a / b for a, b in zip(seconds[way], seconds[base], strict=True))
+
+
+def row(model: str, length: int, rounds: int) -> dict[str, Any]:
+    """One line of the table."""
+    with torch.no_grad():
+        seconds = measure(ways_of(model, length), rounds)
+    return {
+        "model": model,
+        "tokens": length,
+        "plain_ms": 1000 * statistics.median(seconds["plain"]),
+        "qk_by_plain": ratio(seconds, "keep q,k", "plain"),
+        "qk_without_v_by_plain": ratio(seconds, "keep q,k without v", "plain"),
+        "weights_by_plain": ratio(seconds, "keep weights", "plain"),
+        "eager_by_plain": ratio(seconds, "eager output_attentions", "plain"),
+        "weights_by_eager": ratio(seconds, "keep weights", "eager output_attentions"),
+    }
+
+
+def main() -> None:
+    """Print the table; with ``--write`` also keep it for the docs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", default=["bert-base", "gpt2"])
+    parser.add_argument("--lengths", nargs="+", type=int, default=[128, 512, 1024, 2048])
+    parser.add_argument("--rounds", type=int, default=0, help="0: more rounds for shorter inputs")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    rows = []
+    print(f"{'model':10} {'tokens':>6} {'plain':>9} {'q,k':>6} {'q,k no v':>9} {'weights':>8} {'eager':>6} {'weights/eager':>14}")
+    for model in arguments.models:
+        for length in arguments.lengths:
+            line = row(model, length, arguments.rounds or max(7, 4096 // length))
+            rows.append(line)
+            print(
+                f"{model:10} {length:6} {line['plain_ms']:6.0f} ms {line['qk_by_plain']:6.3f} "
+                f"{line['qk_without_v_by_plain']:9.3f} {line['weights_by_plain']:8.3f} {line['eager_by_plain']:6.3f} "
+                f"{line['weights_by_eager']:14.3f}",
+                flush=True,
+            )
+    if arguments.write:
+        environment = {
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "python": platform.python_version(),
+            "threads": torch.get_num_threads(),
+        }
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps({"environment": environment, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""What `import attncore` offers is a promise: nothing is added or dropped by accident."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import attncore
+import attncore.testing
+
+ATTNCORE = [
+    "ArrayError",
+    "AttentionLayer",
+    "AttentionTrace",
+    "AttncoreError",
+    "Backend",
+    "CaptureError",
+    "CaptureOptions",
+    "Coverage",
+    "CoverageEntry",
+    "FileFormatError",
+    "Inputs",
+    "LazyWeights",
+    "NoAttentionError",
+    "OptionError",
+    "PluginError",
+    "Provenance",
+    "Rendered",
+    "Renderer",
+    "SelectionError",
+    "Session",
+    "TokenAxis",
+    "TokenError",
+    "UnavailableError",
+    "UnsupportedModelError",
+    "__version__",
+    "backends",
+    "capture",
+    "hookimpl",
+    "hookspec",
+    "load",
+    "render",
+    "renderers",
+    "trace",
+]
+TESTING = [
+    "BackendCase",
+    "NumpyBackend",
+    "NumpyTransformer",
+    "assert_traces_close",
+    "check_backend",
+    "check_renderer",
+    "example_cross_trace",
+    "example_trace",
+]
+
+
+@pytest.mark.parametrize(("module", "names"), [("attncore", ATTNCORE), ("attncore.testing", TESTING)])
+def test_all_is_exact(module: str, names: list[str]) -> None:
+    """``__all__`` is this list, sorted, and each name exists."""
+    loaded = importlib.import_module(module)
+    assert loaded.__all__ == names == sorted(names)
+    assert all(hasattr(loaded, name) for name in names)
+
+
+def test_nothing_public_is_left_out_of_all() -> None:
+    """A class or function that `attncore` shows without an underscore is in ``__all__``; modules are no API."""
+    public = {
+        name
+        for name, value in vars(attncore).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name not in attncore.__all__
+    }
+    assert public == set()
+
+
+def test_every_error_is_an_attncore_error() -> None:
+    """One ``except`` is enough for a caller."""
+    errors = [getattr(attncore, name) for name in ATTNCORE if name.endswith("Error")]
+    assert len(errors) == 11
+    assert all(issubclass(error, attncore.AttncoreError) for error in errors)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTNCORE if name != "__version__"])
+def test_every_public_name_is_documented(name: str) -> None:
+    """Each has a docstring of its own; markers of pluggy bring theirs."""
+    value = getattr(attncore, name)
+    assert value.__doc__
+
+
+def test_the_version_is_the_one_of_the_distribution() -> None:
+    """The file that holds the version is what packaging read, and is a version."""
+    from importlib.metadata import version
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", attncore.__version__)
+    assert version("attncore") == attncore.__version__
+
+
+def test_the_package_is_typed() -> None:
+    """Type-checkers of users look for this file."""
+    assert (Path(attncore.__file__).parent / "py.typed").is_file()

@@ -1,0 +1,99 @@
+"""Choosing a renderer, checking what is asked of it, and what comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import attncore
+from attncore import OptionError, PluginError, Rendered, Renderer
+from attncore.testing import example_trace
+
+PNG = b"\x89PNG\r\n"
+PICTURE = Rendered({"text/html": "<p>é</p>", "text/plain": "é", "image/png": PNG}, title="a picture")
+
+
+class EchoRenderer:
+    """Says what it was asked for."""
+
+    name = "echo"
+    views = ("head", "model")
+
+    def render(self, trace: Any, *, view: str, layer: int = 0, palette: str = "plain") -> Rendered:
+        return Rendered({"text/plain": f"{view} {layer} {palette}"})
+
+
+class AnythingRenderer(EchoRenderer):
+    """Takes any option and checks them itself."""
+
+    def render(self, trace: Any, *, view: str, **options: Any) -> Rendered:
+        return Rendered({"text/plain": f"{view} {sorted(options)}"})
+
+
+def test_the_default_view_is_the_first() -> None:
+    """Without ``view=`` the renderer's first view is drawn; options reach it."""
+    assert isinstance(EchoRenderer(), Renderer)
+    trace = example_trace()
+    assert str(trace.render(EchoRenderer())) == "head 0 plain"
+    assert str(attncore.render(trace, EchoRenderer(), view="model", layer=3, palette="warm")) == "model 3 warm"
+
+
+def test_an_unknown_view_is_refused_with_the_views() -> None:
+    """The message names the renderer, the nearest view and all of them."""
+    with pytest.raises(OptionError, match=r'"echo" has no view "modle" \(did you mean "model"\?\); .* head, model'):
+        example_trace().render(EchoRenderer(), view="modle")
+
+
+def test_an_unknown_option_is_refused_with_the_options() -> None:
+    """The message names the nearest option and all of them; ``view`` and ``trace`` are none."""
+    with pytest.raises(OptionError, match=r'no option "layers" \(did you mean "layer"\?\); .* layer, palette$'):
+        example_trace().render(EchoRenderer(), layers=1)
+
+
+def test_a_renderer_that_takes_anything_is_given_anything() -> None:
+    """Options of ``**options`` are the renderer's own to check."""
+    assert str(example_trace().render(AnythingRenderer(), whatever=1)) == "head ['whatever']"
+
+
+def test_an_unknown_renderer_is_refused_with_the_names() -> None:
+    """A renderer is found by name, or there is a list of names."""
+    with pytest.raises(PluginError, match=r'no renderer "terminl" \(did you mean "terminal"\?\)'):
+        example_trace().render("terminl")
+
+
+def test_without_a_name_an_installed_renderer_draws() -> None:
+    """``trace.render()`` always shows something."""
+    assert example_trace().render().bundle
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("p.html", "<p>é</p>".encode()), ("p.txt", "é".encode()), ("p.png", PNG), ("P.HTML", "<p>é</p>".encode())],
+)
+def test_the_ending_chooses_what_is_saved(name: str, content: bytes, tmp_path: Path) -> None:
+    """Text is written as UTF-8 and pictures as they are; the path is given back."""
+    written = PICTURE.save(tmp_path / name)
+    assert written == tmp_path / name
+    assert written.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["p.svg", "p.pdf", "p"])
+def test_an_ending_that_fits_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    """The message lists the endings that this picture has, and no file is written."""
+    with pytest.raises(OptionError, match=r"use one of \.html, \.txt, \.png"):
+        PICTURE.save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_shows_itself_in_a_notebook_and_at_the_prompt() -> None:
+    """The MIME bundle goes to the notebook; the text to the terminal; the title where there is no text."""
+    assert PICTURE._repr_mimebundle_() == {"text/html": "<p>é</p>", "text/plain": "é", "image/png": PNG}
+    assert str(PICTURE) == repr(PICTURE) == "é"
+    assert str(Rendered({"image/png": PNG}, title="a picture")) == "a picture"
+
+
+def test_a_trace_shows_itself_in_a_notebook() -> None:
+    """The bundle of a trace has text for those who cannot draw."""
+    assert "text/plain" in example_trace()._repr_mimebundle_()
