@@ -50,6 +50,8 @@ capture and without. A row also fails if hooks, configuration or random state ar
   says what;
 - `kernel`: the fused kernel's own weights, by giving it the identity as values, where a model's implementations differ
   from each other.
+
+Where a layer is missing, the note adds what attncore itself reports about it (`trace.coverage`).
 """
 
 

@@ -41,7 +41,7 @@ def identity_values(found: list[torch.Tensor]) -> Iterator[None]:
 
 
 def kernel_references(model: torch.nn.Module, inputs: dict[str, Any], tolerance: float) -> ReferenceSet:
-    """References for a model whose implementations do not agree with each other."""
+    """The weights of every fused attention call of one run; none where the model makes no such call."""
     found: list[torch.Tensor] = []
     with torch.no_grad(), torch.compiler.set_stance("force_eager"), identity_values(found):
         torch.manual_seed(SEED)

@@ -38,13 +38,13 @@ ATTNCORE = [
     "UnavailableError",
     "UnsupportedModelError",
     "__version__",
-    "backends",
     "capture",
     "hookimpl",
     "hookspec",
+    "installed_backends",
+    "installed_renderers",
     "load",
     "render",
-    "renderers",
     "trace",
 ]
 TESTING = [
@@ -75,6 +75,14 @@ def test_nothing_public_is_left_out_of_all() -> None:
         if not name.startswith("_") and not inspect.ismodule(value) and name not in attncore.__all__
     }
     assert public == set()
+
+
+def test_no_public_name_is_hidden_by_a_module() -> None:
+    """Importing a submodule binds its name on the package, so no function may share a name with one."""
+    folder = Path(attncore.__file__).parent
+    modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert modules & set(attncore.__all__) == set()
+    assert "backends" in modules
 
 
 def test_every_error_is_an_attncore_error() -> None:

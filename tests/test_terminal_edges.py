@@ -112,11 +112,12 @@ def test_a_single_query_reads_a_single_row(monkeypatch: pytest.MonkeyPatch) -> N
     trace = example_trace(1, 4, 50, lazy=True)
     read: list[tuple[int, int]] = []
     block = trace[0].weights.block
-    monkeypatch.setattr(
-        trace[0].weights,
-        "block",
-        lambda batch, heads, rows: read.append((len(heads), len(rows))) or block(batch, heads, rows),
-    )
+
+    def watched(batch: Any, heads: Any, rows: Any) -> Array:
+        read.append((len(heads), len(rows)))
+        return block(batch, heads, rows)
+
+    monkeypatch.setattr(trace[0].weights, "block", watched)
     text_of(trace, "head", head=2, query=30)
     assert read == [(1, 1)]
 
@@ -228,3 +229,10 @@ def test_html_stands_alone() -> None:
     assert '<meta charset="utf-8">' in html
     assert "http" not in html
     assert "<script" not in html
+
+
+def test_it_is_found_by_name() -> None:
+    """A trace renders with it through the plugin manager, and saves its text and its page."""
+    rendered = example_trace().render("terminal", view="head", color=False, width=60)
+    assert rendered.details["view"] == "head"
+    assert set(rendered.bundle) == {"text/plain", "text/html"}

@@ -128,6 +128,14 @@ def test_an_array_protocol_conversion_has_the_type_asked_for() -> None:
     assert "RecomputedWeights(shape=(2, 4, 5, 6), dtype=float32" in repr(lazy)
 
 
+def test_a_copy_does_not_share_memory() -> None:
+    """``numpy.array(weights)`` may be written to without changing the trace."""
+    source = np.ones((1, 1, 2, 2), dtype=np.float32)
+    copy = np.array(DenseWeights(source))
+    copy[:] = 0
+    assert source.min() == 1
+
+
 class CountingArray:
     """An array that remembers which elements were read, to see what laziness saves."""
 

@@ -59,7 +59,9 @@ class LazyWeights(ABC):
         return np.asarray(block[(*remaining, items[3])])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.asarray(self[...], dtype=dtype)
+        result = np.asarray(self[...], dtype=dtype)
+        # numpy leaves a copy that was asked for to us, and held weights are given out as views.
+        return result.copy() if copy else result
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype}, held={self.held_bytes:,} bytes)"

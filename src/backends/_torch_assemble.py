@@ -38,7 +38,8 @@ def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
     coverage = coverage_of(recorder, records)
     if not records:
         ran = f"{len(recorder.ran)} modules of {type(recorder.model).__name__} ran"
-        raise NoAttentionError(f"{ran} and none showed softmax attention that can be captured:\n{coverage}", coverage)
+        seen = f":\n{coverage}" if coverage else "; nothing in it looks like queries, keys and a softmax"
+        raise NoAttentionError(f"{ran} and none showed softmax attention that can be captured{seen}", coverage)
     steps = merge_steps(records, recorder.roots)
     _number(steps.records)
     chosen = _chosen(recorder, steps.records)

@@ -62,6 +62,9 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     old_sizes = [size_of(dim) for dim in dims]
     if list(shape) == old_sizes:
         return dims
+    quick = _quick_reshape(dims, old_sizes, shape)
+    if quick is not None:
+        return quick
     rest = [factor for dim in dims for factor in dim if factor.size > 1]
     rest.reverse()
     result: list[Dim] = []
@@ -71,6 +74,17 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
             return None
         result.append(taken)
     return tuple(result) if not rest else None
+
+
+def _quick_reshape(dims: Dims, sizes: list[int], shape: Sequence[int]) -> Dims | None:
+    """The two reshapes that every attention makes: the last dimension into two, and the last two into one."""
+    rank = len(sizes)
+    if len(shape) == rank + 1 and list(shape[: rank - 1]) == sizes[:-1] and len(dims[-1]) == 1:
+        kind = dims[-1][0].kind
+        return (*dims[:-1], (Factor(int(shape[-2]), kind),), (Factor(int(shape[-1]), kind),))
+    if len(shape) == rank - 1 and list(shape[:-1]) == sizes[:-2]:
+        return (*dims[:-2], dims[-2] + dims[-1])
+    return None
 
 
 def _take(rest: list[Factor], size: int) -> Dim | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ._torch_dims import Dim, Dims, Factor, fresh, size_of
+from ._torch_dims import Dim, Dims, Factor, fresh, kind_of, size_of
 from ._torch_layout import known_dims
 from ._torch_tags import Scores, Softmax, Tag, worst_order
 
@@ -44,6 +44,7 @@ def follow_einsum(watcher: Watcher, equation: str, operands: list[Any], out: Any
         return
     terms, result = parsed
     tags = [watcher.table.get(operand) for operand in operands]
+    watcher.sites.check_pooled(*tags)
     for place, tag in enumerate(tags):
         if tag is not None and tag.role is not None and _with_role(watcher, terms, result, operands, tag, place, out):
             return
@@ -177,6 +178,8 @@ def _score(
         moved = operands[side].detach().permute([labels.index(label) for label in order])
         sides.append(moved.reshape(*moved.shape[: len(lead) + len(own)], -1))
     role = Scores(sides[0], sides[1], tags[0], tags[1], row_factors, column_factors)
+    inner = [kind_of(dims_of[0][first.index(label)]) for label in contracted]
+    role.contracted = inner[0] if len(set(inner)) == 1 else "unknown"
     watcher.table.set(
         out, Tag(dims=tuple(dims), order=worst_order(orders), role=role, key=column_factors[-1], projected=True)
     )

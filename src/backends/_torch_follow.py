@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -62,8 +63,7 @@ def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwa
     tagged = _tagged(table, args, kwargs)
     if len(tagged) == 1 and isinstance(out, Tensor) and _unchanged(*tagged[0], out):
         # By far the most frequent case, a norm or a bias: the same is known of the result.
-        if function not in fn.DROPOUT:
-            table.set(out, tagged[0][1])
+        table.set(out, tagged[0][1])
     elif tagged and isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
         _set(table, out, _elementwise(table, tagged, function, args, kwargs, out), function)
     elif not tagged and args and isinstance(args[0], torch.nn.Parameter) and isinstance(out, Tensor):
@@ -71,7 +71,7 @@ def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwa
 
 
 def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-    """Only scores are followed through an activation; hidden states start anew at the next projection."""
+    """Only scores and weights pass an activation or dropout; hidden states start anew at the next projection."""
     source = args[0] if args else kwargs.get("input")
     tag = table.get(source) if isinstance(source, Tensor) else None
     if tag is not None and tag.role is not None:
@@ -217,9 +217,7 @@ def _scores_after(scores: Scores, function: Any, args: tuple[Any, ...]) -> Score
     else:
         return scores
     steps = (*scores.steps, step) if step and step not in scores.steps else scores.steps
-    return Scores(
-        scores.first, scores.second, scores.first_tag, scores.second_tag, scores.rows, scores.columns, scale, steps
-    )
+    return replace(scores, scale=scale, steps=steps)
 
 
 def _drops(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

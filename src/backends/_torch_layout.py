@@ -80,7 +80,7 @@ def _resized_parts(planned: tuple[Part, ...], size: int) -> list[Part]:
     return [(size // others if role == "heads" else part, role) for part, role in planned]
 
 
-def layout_of(lead: Dims, row: Dim) -> Layout:
+def layout_of(lead: Dims, row: Dim, key: Dim = ()) -> Layout:
     """The layout that the factors' kinds imply, or the field's convention where they are unknown.
 
     The convention: (batch, heads, …); of more than two dimensions the last is heads; a single one is the batch.
@@ -93,7 +93,8 @@ def layout_of(lead: Dims, row: Dim) -> Layout:
         else:
             by_convention: Role = "heads" if len(lead) > 1 and axis == len(lead) - 1 else "batch"
             parts.append(((size_of(dim), by_convention),))
-    packed = any(factor.kind == "feature" for factor in row if factor.size > 1)
+    # Query heads packed into the query dimension (decoding with grouped queries); but positions may be features too.
+    packed = any(factor.kind == "feature" for factor in row if factor.size > 1) and not is_feature(key)
     if packed:
         row_parts: tuple[Part, ...] = tuple(
             (factor.size, "heads" if factor.kind == "feature" else "row") for factor in row
@@ -112,13 +113,13 @@ def known_dims(dims: Dims | None, shape: Sequence[int]) -> Dims:
     return dims if dims is not None and len(dims) == len(shape) else fresh(shape, "unknown")
 
 
-def check_mappable(lead: Dims, row: Dim, key: Dim, order: str) -> None:
+def check_mappable(lead: Dims, row: Dim, key: Dim, order: str, contracted: str = "unknown") -> None:
     """Refuse what would give a wrong matrix.
 
     Raises:
         CannotMap: keys are feature channels, positions were reordered, or blocks cannot be put in place.
     """
-    if is_feature(key):
+    if is_feature(key) and contracted != "feature":
         raise CannotMap("attention over feature channels, not over positions (as in XCiT)")
     if order == "shuffled":
         raise CannotMap("positions were sorted, hashed or gathered before the softmax, so rows are not in token order")

@@ -27,8 +27,12 @@ _KEPT = ("weights", "query", "key", "value")
 
 
 def _runs_no_attention(module: nn.Module) -> bool:
-    """PyTorch's own leaves, such as `nn.Linear`: hooks on them would only cost time."""
-    return type(module).__module__.startswith("torch.nn.") and next(module.children(), None) is None
+    """Leaves such as `nn.Linear` and its like: a hook on each would only cost time."""
+    if module._modules:
+        return False
+    return type(module).__module__.startswith("torch.nn.") or (
+        bool(module._parameters) and {"weight", "bias"}.issuperset(module._parameters)
+    )
 
 
 class _Thread(threading.local):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
+
+from attncore.weights import LazyWeights
 
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
 from ._torch_layout import CannotMap, Layout, check_mappable, known_dims, layout_of
@@ -17,6 +20,17 @@ from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
 if TYPE_CHECKING:
     from ._torch_recorder import Recorder
 
+@dataclass(frozen=True)
+class _FusedCall:
+    """A call of a fused kernel, as it was made."""
+
+    given: dict[str, Any]
+    out: Tensor | None
+    dtype: torch.dtype
+    place: Place
+    kind_hint: Literal["self", "cross"] | None
+
+
 class Sites:
     """Turns what a `Watcher` sees into records, for one thread."""
 
@@ -26,9 +40,17 @@ class Sites:
         self.stack: list[Place] = []
         self.kind_hint: Literal["self", "cross"] | None = None
         self.softmaxes: list[Softmax] = []
+        # Fused calls are only noted while the model runs and worked out together afterwards: Python that runs
+        # between large products finds its caches cold and is several times slower.
+        self._pending: list[_FusedCall] = []
+        self._replayed: Place | None = None
+        options = recorder.options
+        self._at_once = options.keep != "qk" or options.reduce is not None or options.heads is not None
 
     @property
     def place(self) -> Place:
+        if self._replayed is not None:
+            return self._replayed
         return self.stack[-1] if self.stack else Place("", 0, "", 0)
 
     def refuse(self, what: str, reason: str, shape: Any = None, *, opaque: bool = False) -> None:
@@ -72,6 +94,7 @@ class Sites:
 
         ``weights`` is (..., query, key), ``values`` (..., key, value_dim), ``out`` their product.
         """
+        self.work_out()
         with torch._C.DisableTorchFunction(), torch.no_grad():
             try:
                 self._use(weights, tag, values, out, values_are_parameters)
@@ -89,8 +112,10 @@ class Sites:
             return
         lead, row, key = tag.dims[:-2], tag.dims[-2], tag.dims[-1]
         self._check_is_attention(entry, tag, key, values_are_parameters)
-        check_mappable(lead, row, key, tag.order)
-        layout = layout_of(lead, row)
+        check_mappable(lead, row, key, tag.order, entry.scores.contracted if entry.scores else "unknown")
+        if entry.scores is None and is_feature(row) and any(is_feature(dim) for dim in lead):
+            raise CannotMap("features normalised over positions and contracted with values (linear attention)")
+        layout = layout_of(lead, row, key)
         kept = layout.apply(_as_seen(entry, tag, weights))
         query, key_vectors = self._operands(entry, layout)
         record = self._new_record(
@@ -104,9 +129,12 @@ class Sites:
             value=_or_none(layout, values),
             scale=entry.scores.scale if entry.scores else None,
             notes=_notes(entry, tag),
-            model_dtype=_dtype_name(weights),
+            model_dtype=_dtype_name(weights.dtype),
         )
         entry.record = record
+        if entry.scores is None and out is not None:
+            kinds: Dims = (*lead, row, *fresh(out.shape[-1:], "feature"))
+            self.table.set(out, Tag(dims=kinds if len(kinds) == out.dim() else None, pooled=(row, record)))
         if self.recorder.options.grad:
             record.gradient_of_output = _WeightsGradient(entry, layout)
         self.recorder.add(record)
@@ -135,17 +163,40 @@ class Sites:
             first, second = second, first
         return _or_none(layout, first, queries=True), _or_none(layout, second)
 
+    def check_pooled(self, *tags: Tag | None) -> None:
+        """A pooling whose rows are contracted by another product was one half of linear attention."""
+        if not any(tag is not None and tag.pooled is not None for tag in tags):
+            return
+        others = [tag for tag in tags if tag is not None and tag.pooled is None and tag.projected]
+        for tag in tags:
+            if tag is not None and tag.pooled is not None and others and is_feature(tag.pooled[0]):
+                self.recorder.reject(tag.pooled[1], "features normalised over positions, then queries (linear attention)")
+
     # Fused kernels.
 
     def fused(self, given: dict[str, Any], out: Tensor) -> None:
         """`scaled_dot_product_attention`: the weights follow from its arguments."""
-        with torch._C.DisableTorchFunction(), torch.no_grad():
-            try:
-                self._fused(given, out)
-            except CannotMap as reason:
-                self.refuse("scaled_dot_product_attention", str(reason), given["query"].shape)
+        kept_out = out if self.recorder.options.grad else None
+        self._pending.append(_FusedCall(given, kept_out, out.dtype, self.place, self.kind_hint))
+        if self._at_once:
+            self.work_out()
 
-    def _fused(self, given: dict[str, Any], out: Tensor) -> None:
+    def work_out(self) -> None:
+        """Turn the fused calls noted so far into records."""
+        calls, self._pending = self._pending, []
+        if not calls:
+            return
+        hint = self.kind_hint
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            for call in calls:
+                self._replayed, self.kind_hint = call.place, call.kind_hint
+                try:
+                    self._fused(call.given, call.out, call.dtype)
+                except CannotMap as reason:
+                    self.refuse("scaled_dot_product_attention", str(reason), call.given["query"].shape)
+        self._replayed, self.kind_hint = None, hint
+
+    def _fused(self, given: dict[str, Any], out: Tensor | None, dtype: torch.dtype) -> None:
         query, key, value = given["query"], given["key"], given["value"]
         _check_plain_tensor(query, key)
         layout, order = self._fused_layout(query, key)
@@ -156,7 +207,7 @@ class Sites:
             **_mask_or_bias(given.get("attn_mask"), layout, query, key),
         )
         notes = ("dropout is applied after these weights",) if given.get("dropout_p") else ()
-        self._add_fused("sdpa", layout, order, query, key, value, out, scoring, notes)
+        self._add_fused("sdpa", layout, order, query, key, value, out, dtype, scoring, notes)
 
     def flex(self, args: tuple[Any, ...], out: Tensor) -> None:
         """`flex_attention`: scores changed by functions of the positions."""
@@ -167,8 +218,8 @@ class Sites:
             layout, order = self._fused_layout(query, key)
             scoring = TorchScoring(scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]))
             weights = FlexWeights(query.detach(), key.detach(), scoring.scale, score_mod, block_mask[-1])
-            record = self._add_fused("flex", layout, order, query, key, value, out, None, ())
-            record.computed_weights, record.scale = weights, scoring.scale
+            self.work_out()
+            self._add_fused("flex", layout, order, query, key, value, out, out.dtype, None, (), weights, scoring.scale)
 
     def _fused_layout(self, query: Tensor, key: Tensor) -> tuple[Layout, Any]:
         query_tag, key_tag = self.table.get(query), self.table.get(key)
@@ -179,14 +230,15 @@ class Sites:
             candidate = fitted(key_dims[:-2], [size_of(dim) for dim in lead]) if len(key_dims) == len(query_dims) else lead
             lead = candidate if not any(factor.kind == "unknown" for dim in candidate for factor in dim) else lead
         order = worst_order([tag.order for tag in (query_tag, key_tag) if tag is not None])
-        check_mappable(lead, query_dims[-2], key_dims[-2], order)
+        check_mappable(lead, query_dims[-2], key_dims[-2], order, kind_of(query_dims[-1]))
         row = query_dims[-2] if len(query_dims) > 2 else fresh((query.shape[-2],), "plain")[0]
-        return layout_of(lead, row), order
+        return layout_of(lead, row, key_dims[-2]), order
 
     def _add_fused(
-        self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
-        scoring: TorchScoring | None, notes: tuple[str, ...],
-    ) -> Record:  # fmt: skip
+        self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor, out: Tensor | None,
+        dtype: torch.dtype, scoring: TorchScoring | None, notes: tuple[str, ...],
+        weights: LazyWeights | None = None, scale: float | None = None,
+    ) -> None:  # fmt: skip
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         q, k, v = layout.apply(query), layout.apply(key, rows_are_queries=False), layout.apply(value, rows_are_queries=False)
         batch = max([q.shape[0], k.shape[0]] + [m.shape[0] for m in _masks(scoring) if m.dim() == 4])
@@ -199,17 +251,17 @@ class Sites:
             key=_kept(k, key_tag),
             value=_kept(v, self.table.get(value)),
             scoring=scoring,
-            scale=scoring.scale if scoring else None,
+            computed_weights=weights,
+            scale=scoring.scale if scoring else scale,
             notes=notes,
             observed=False,
-            model_dtype=_dtype_name(out),
+            model_dtype=_dtype_name(dtype),
         )
         if self.recorder.options.grad and isinstance(out, Tensor) and out.requires_grad:
             record.gradients = Gradients()
             out.register_hook(_OutputGradient(record.gradients, layout))
             record.extra["value_for_gradient"] = record.value
         self.recorder.add(record)
-        return record
 
     # Shared pieces.
 
@@ -239,6 +291,7 @@ class Sites:
 
     def before_write(self, target: Tensor) -> None:
         """The model is about to overwrite ``target``: keep copies of what shares its memory."""
+        self.work_out()
         self.recorder.before_write(target)
         tag = self.table.get(target)
         if tag is not None and isinstance(tag.role, Softmax):
@@ -253,6 +306,7 @@ class Sites:
 
     def finish(self) -> None:
         """At the end of a root call: softmaxes of query times key that never met their values are reported."""
+        self.work_out()
         for entry in self.softmaxes:
             if entry.scores is not None and entry.uses == 0:
                 reason = entry.lost or "query times key and a softmax, but its result was not seen multiplied with values"
@@ -271,16 +325,20 @@ def _by_hand(weights: Tensor, tag: Tag) -> Softmax:
     assert tag.key is not None and tag.dims is not None and isinstance(tag.role, Scores)
     tolerance = 1e-3 if weights.dtype in (torch.float32, torch.float64) else 2e-2
     sums = weights.float().sum(-1)
-    normalised = weights.numel() > 0 and bool(weights.amin() >= 0) and bool((sums - 1).abs().amax() < tolerance)
-    if not normalised:
+    positive = weights.numel() > 0 and bool(weights.amin() >= 0)
+    to_one = positive and bool((sums - 1).abs().amax() < tolerance)
+    # exp / (1 + sum of exp): a softmax with room for attending to nothing.
+    below_one = positive and "exp" in tag.role.steps and bool(sums.amax() < 1 + tolerance)
+    if not (to_one or below_one):
         raise CannotMap("query times key met values without a softmax (linear attention, or normalised afterwards)")
     return Softmax(weights.detach(), tag.dims, tag.key, tag.role, "", by_hand=True)
 
 
 def _as_seen(entry: Softmax, tag: Tag, weights: Tensor) -> Tensor:
-    """The weights to keep, in the layout of ``weights``: before dropout and mixing of heads, after a sink is cut off."""
+    """The weights to keep, in the layout of ``weights``: those applied, but before dropout and mixing of heads."""
     before = entry.probabilities
-    if tag.changes and "sliced" not in tag.changes and before.numel() == weights.numel():
+    undone = {"dropout", "head mixing"}
+    if tag.changes and undone.issuperset(tag.changes) and before.numel() == weights.numel():
         return _arranged_like(before, entry, weights, tag)
     return weights.detach()
 
@@ -359,8 +417,8 @@ def _four(shape: torch.Size) -> tuple[int, int, int, int]:
     return int(shape[0]), int(shape[1]), int(shape[2]), int(shape[3])
 
 
-def _dtype_name(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 class _GradientInto:

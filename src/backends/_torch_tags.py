@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from ._torch_dims import Dims, Factor
+from ._torch_dims import Dim, Dims, Factor, Kind
 
 Order = Literal["whole", "part", "shuffled"]
 _ORDER = ("whole", "part", "shuffled")
@@ -31,6 +31,7 @@ class Scores:
     columns: tuple[Factor, ...]
     scale: float | None = 1.0
     steps: tuple[str, ...] = ()
+    contracted: Kind = "unknown"
 
 
 @dataclass(eq=False)
@@ -61,7 +62,8 @@ class Tag:
 
     ``stream`` numbers the hidden state it was projected from; equal numbers mean the same source. ``projected`` says
     that a projection by parameters lies behind it. ``order`` says whether its positions are all there and in order.
-    ``role`` is set on scores and softmax outputs, with ``key`` the factor of their key dimension.
+    ``role`` is set on scores and softmax outputs, with ``key`` the factor of their key dimension. ``pooled`` holds the
+    rows and the record of a pooling that made this tensor.
     """
 
     dims: Dims | None
@@ -73,12 +75,13 @@ class Tag:
     role: Scores | Softmax | None = None
     key: Factor | None = None
     changes: tuple[str, ...] = ()
+    pooled: tuple[Dim, Any] | None = None
 
     def replaced(self, **changes: Any) -> Tag:
         """A copy with some fields changed."""
         copy = Tag(
             self.dims, self.stream, self.projected, self.order, self.written, self.parameter, self.role, self.key,
-            self.changes,
+            self.changes, self.pooled,
         )  # fmt: skip
         for name, value in changes.items():
             setattr(copy, name, value)

@@ -64,6 +64,8 @@ class Watcher(TorchFunctionMode):
                 (fn.SOFTMAX, self._softmax),
                 (fn.ATTENTION, self._attention),
                 (fn.MULTI_HEAD, self._multi_head),
+                (fn.EMBEDDING, self._embedding),
+                (fn.DISTANCE, self._distance),
             )
             for function in family
         }
@@ -104,7 +106,7 @@ class Watcher(TorchFunctionMode):
             return (WRITING, None if name == "__setitem__" or func in fn.ENDS else follow_arithmetic)
         if name == "__get__" or func in fn.ENDS:
             return (IGNORED, None)
-        if func in fn.ACTIVATIONS:
+        if func in fn.ACTIVATIONS or func in fn.DROPOUT:
             return (FOLLOWED, follow_activation)
         if fn.is_unknown_attention(func):
             return (UNKNOWN_KERNEL, None)
@@ -137,6 +139,27 @@ class Watcher(TorchFunctionMode):
         out = func(*args, **kwargs)
         source = args[0] if args else kwargs["input"]
         self.project(source, out, (-1,))
+        return out
+
+    def _embedding(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        if isinstance(out, Tensor) and out.dim() > 1:
+            dims = (*fresh(out.shape[:-1], "plain"), *fresh(out.shape[-1:], "feature"))
+            self.table.set(out, Tag(dims=dims, stream=self.table.new_stream()))
+        return out
+
+    def _distance(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Scores from distances in place of products."""
+        out = func(*args, **kwargs)
+        first, second = args[0], args[1]
+        second_tag = self.table.get(second)
+        flipped = None
+        if second_tag is not None and second_tag.dims is not None:
+            flipped = second_tag.replaced(dims=(*second_tag.dims[:-2], second_tag.dims[-1], second_tag.dims[-2]))
+        self._score(first, self.table.get(first), second.transpose(-1, -2), flipped, out)
+        tag = self.table.get(out)
+        if tag is not None and isinstance(tag.role, Scores):
+            tag.role.scale = None
         return out
 
     def _addmm(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -178,7 +201,10 @@ class Watcher(TorchFunctionMode):
             dims = tag.dims if tag is not None and tag.dims is not None else fresh(source.shape, "plain")
             tag = Tag(dims=dims, stream=self.table.new_stream(), order=tag.order if tag is not None else "whole")
             self.table.set(source, tag)
-        dims = projected_dims(tag, source.shape, out.shape, feature_axes)
+        if feature_axes == (-1,) and tag.dims is not None and len(tag.dims) == out.dim():
+            dims = (*tag.dims[:-1], (Factor(int(out.shape[-1]), "feature"),))
+        else:
+            dims = projected_dims(tag, source.shape, out.shape, feature_axes)
         # Projecting makes hidden states of whatever came before: a sequence cut before it is whole again.
         self.table.set(out, Tag(dims=dims, stream=tag.stream, projected=True))
 
@@ -208,8 +234,11 @@ class Watcher(TorchFunctionMode):
         if not (isinstance(first, Tensor) and isinstance(second, Tensor) and isinstance(out, Tensor)):
             return out
         if first.dim() < 2 or second.dim() < 2:
+            if first.dim() > 2 and self.is_parameter(second):  # a learned vector that scores each position
+                self.project(first.unsqueeze(-2), out, ())
             return out
         first_tag, second_tag = self.table.get(first), self.table.get(second)
+        self.sites.check_pooled(first_tag, second_tag)
         if self._used(first, first_tag, second, second_tag, out):
             return out
         if self.is_parameter(second):
@@ -254,6 +283,7 @@ class Watcher(TorchFunctionMode):
         scores = Scores(
             first.detach(), second.detach().transpose(-1, -2), first_tag, second_tag, tuple(row), (key,)
         )
+        scores.contracted = kind_of(first_dims[-1])
         self.table.set(
             out, Tag(dims=(*lead, row, (key,)), order=worst_order(orders), role=scores, key=key, projected=True)
         )

@@ -133,8 +133,8 @@ class Matrix:
         starts = self.pooled.keys.starts
         shown = [_key_label(labels, position) for position in starts]
         widest = max(width_of(text) if text else 0 for text, _ in shown)
-        if self.with_numbers and widest < self.cell:
-            texts = [(fit(text, self.cell - 1, right=True) + " ", style) for text, style in shown if widest]
+        if self.with_numbers and 0 < widest < self.cell:
+            texts = [(fit(text, self.cell - 1, right=True) + " ", style) for text, style in shown]
             yield line(margin, *texts)
         elif widest:
             yield from _upright(shown, self.cell, margin, right=self.with_numbers)

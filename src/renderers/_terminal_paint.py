@@ -82,15 +82,13 @@ class Paint:
     def legend(self, top: float, width: int) -> list[list[Segment]]:
         """What the colours or shades stand for, on lines no wider than ``width``."""
         if self.color:
-            ramp = np.linspace(0, 1, 16)[None, :] ** 2 * top
+            steps = 16 if width >= 32 else 6
+            ramp = np.linspace(0, 1, steps)[None, :] ** 2 * top
             bar = self.picture(ramp, np.zeros(1, dtype=np.int8), top)[0]
-            return [
-                [
-                    Segment("0 ", _FAINT),
-                    *bar,
-                    Segment(f" {top:.2f}{'' if top == 1 else ' or more'}, brightness by square root", _FAINT),
-                ]
-            ]
+            scale = f" {top:.2f}" if top == 1 else f" {top:.2f} or more"
+            remark = ", brightness by square root"
+            wide = len("0 ") + steps + len(scale + remark) <= width
+            return [[Segment("0 ", _FAINT), *bar, Segment(scale + remark if wide else scale, _FAINT)]]
         levels = len(SHADES)
         parts = [f"{SHADES[level]} from {top * (level / levels) ** 2:.2f}" for level in range(1, levels)]
         return [[Segment(text, _FAINT)] for text in _packed(parts, width)]

@@ -144,7 +144,7 @@ def _table(trace: AttentionTrace, width: int) -> Iterator[Line]:
     yield line(("  ".join(fit(head, widths[head], right=head == "layer") for head in columns).rstrip()[:width], FAINT))
     for row in range(len(trace)):
         texts = [fit(texts[row], widths[head], right=head == "layer") for head, texts in columns.items()]
-        yield line("  ".join(texts).rstrip())
+        yield line(fit("  ".join(texts).rstrip(), width).rstrip())
 
 
 def _name(layer: AttentionLayer) -> str:
