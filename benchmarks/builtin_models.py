@@ -137,7 +137,9 @@ def stack_cases() -> Iterator[ModelCase]:
     """Stacks in training and evaluation, with gradients and without, with padding and masks."""
     for train, padded, batch_first in product((False, True), (False, True), (True, False)):
         options = {"train": train, "padded": padded, "batch_first": batch_first}
-        words = f"{'train' if train else 'eval'}{', padded' if padded else ''}{'' if batch_first else ', sequence first'}"
+        words = (
+            f"{'train' if train else 'eval'}{', padded' if padded else ''}{'' if batch_first else ', sequence first'}"
+        )
         yield ModelCase(FAMILY, f"TransformerEncoder {words}", partial(encoder, **options))
         yield ModelCase(FAMILY, f"TransformerDecoder {words}", partial(decoder, **options))
         yield ModelCase(FAMILY, f"Transformer {words}", partial(transformer, **options))

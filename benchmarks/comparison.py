@@ -83,12 +83,12 @@ def compare(layers: Sequence[Any], references: ReferenceSet, rows: Rows) -> Comp
 
 def check_extras(left: list[Captured], references: ReferenceSet, rows: Rows, result: Comparison) -> None:
     """Layers that the model does not return must at least be among what it applied."""
-    spare = list(references.spare)
+    spare, optional = list(references.spare), list(references.optional)
     for layer in left:
-        for reference in spare:
+        for reference in spare + optional:
             difference = distance(layer.weights, reference.weights, rows)
             if difference is not None and difference <= references.tolerance:
-                spare.remove(reference)
+                (spare if reference in spare else optional).remove(reference)
                 result.extra += 1
                 result.difference = max(result.difference, difference)
                 break

@@ -27,9 +27,7 @@ def cases() -> Iterator[ModelCase]:
 _MAKERS: dict[str, Callable[[], Prepared]] = {}
 
 
-def named(
-    name: str, *shape: int, kind: str = "self", **arguments: Any
-) -> Callable[[type[Shows]], type[Shows]]:
+def named(name: str, *shape: int, kind: str = "self", **arguments: Any) -> Callable[[type[Shows]], type[Shows]]:
     """Make a case of a module called with one random tensor of this shape."""
 
     def register(module: type[Shows]) -> type[Shows]:
@@ -306,7 +304,9 @@ class TokensOfFeatures(Projected):
     def forward(self, x: Tensor) -> Tensor:
         made = self.wide(x.mean(1)).view(BATCH, 3, DIM)
         x = torch.cat([made, x], dim=1)
-        q, k, v = (proj(x).view(BATCH, -1, HEADS, HEAD_DIM).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
+        q, k, v = (
+            proj(x).view(BATCH, -1, HEADS, HEAD_DIM).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v)
+        )
         p = (q @ k.mT * self.scale).softmax(-1)
         self.show(p)
         return self.to_out((p @ v).transpose(1, 2).flatten(2))

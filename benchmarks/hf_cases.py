@@ -99,7 +99,7 @@ class HuggingFaceCase:
             expected=len(references.expected),
             extra=comparison.extra,
             shape=comparison.shape,
-            difference=None if nothing else comparison.difference,
+            difference=comparison.difference if comparison.shape or comparison.extra else None,
             tolerance=references.tolerance,
             identical=identical,
             reference=references.describe(),

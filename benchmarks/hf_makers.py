@@ -22,6 +22,8 @@ GRID = 4
 FRAMES = 64
 SAMPLES = 6400
 
+Makers = dict[str, Callable[[], Any]]
+
 
 def all_configs(config: PreTrainedConfig) -> list[PreTrainedConfig]:
     """A configuration and everything nested in it, the outermost first."""
@@ -231,9 +233,14 @@ class InputMaker:
         return self.normal(BATCH, length, int(find(self.config, "d_model", "hidden_size", default=WIDTH)))
 
 
-def makers(make: InputMaker) -> dict[str, Callable[[], Any]]:
+def makers(make: InputMaker) -> Makers:
     """How to make each forward parameter that some model cannot do without."""
-    text = {
+    return {**text_makers(make), **image_makers(make), **audio_makers(make), **series_makers(make)}
+
+
+def text_makers(make: InputMaker) -> Makers:
+    """Tokens and what goes with them."""
+    return {
         "input_ids": make.input_ids,
         "attention_mask": make.attention_mask,
         "decoder_input_ids": make.decoder_input_ids,
@@ -245,7 +252,11 @@ def makers(make: InputMaker) -> dict[str, Callable[[], Any]]:
         "inputs_embeds": lambda: make.vectors(LENGTH),
         "task_inputs": lambda: make.token_ids(LENGTH),
     }
-    images = {
+
+
+def image_makers(make: InputMaker) -> Makers:
+    """Images, patches and features of images."""
+    return {
         "pixel_values": make.pixel_values,
         "pixel_values_videos": make.pixel_values_videos,
         "image_grid_thw": make.grid_thw,
@@ -259,13 +270,21 @@ def makers(make: InputMaker) -> dict[str, Callable[[], Any]]:
         "visual_feats": lambda: make.normal(BATCH, LENGTH, int(make.config.visual_feat_dim)),
         "visual_pos": lambda: make.normal(BATCH, LENGTH, int(make.config.visual_pos_dim)),
     }
-    audio = {
+
+
+def audio_makers(make: InputMaker) -> Makers:
+    """Waveforms and spectrograms."""
+    return {
         "input_values": make.input_values,
         "input_features": make.input_features,
         "input_features_mask": make.input_features_mask,
         "latents": lambda: make.vectors(LENGTH).transpose(1, 2),
     }
-    series = {
+
+
+def series_makers(make: InputMaker) -> Makers:
+    """Time series and episodes."""
+    return {
         "past_values": make.past_values,
         "past_time_features": make.past_time_features,
         "past_observed_mask": make.past_observed_mask,
@@ -279,4 +298,3 @@ def makers(make: InputMaker) -> dict[str, Callable[[], Any]]:
         "timesteps": lambda: torch.arange(DECODER_LENGTH).repeat(BATCH, 1),
         "freq": lambda: torch.zeros(BATCH, 1, dtype=torch.long),
     }
-    return {**text, **images, **audio, **series}

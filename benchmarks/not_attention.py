@@ -7,10 +7,10 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - what everybody calls it
+from model_case import ModelCase, Prepared
 from torch import Tensor, nn
 
 from attncore import Inputs
-from model_case import ModelCase, Prepared
 
 FAMILY = "not attention"
 BATCH, LENGTH, DIM, EXPERTS = 2, 7, 24, 5

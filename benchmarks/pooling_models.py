@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
+from handwritten import Shows, from_shown
+from model_case import ModelCase, Prepared
 from torch import Tensor, nn
 
 from attncore import Inputs
-from handwritten import Shows, from_shown
-from model_case import ModelCase, Prepared
 
 FAMILY = "pooling"
 BATCH, LENGTH, DIM, HEADS = 2, 7, 24, 3

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from applied_weights import AppliedWeights, same_values
+from applied_weights import Applied, AppliedWeights, same_values
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 SEED = 0
@@ -28,10 +28,14 @@ class Reference:
 
 @dataclass
 class ReferenceSet:
-    """All layers that a capture must show, and spare ones that it may show."""
+    """The layers that a capture must show: those to count, and ``spare`` ones that the model does not return.
+
+    ``optional`` ones it may show: weights of values whose scores no product made, as those of a learned kernel.
+    """
 
     expected: list[Reference] = field(default_factory=list)
     spare: list[Reference] = field(default_factory=list)
+    optional: list[Reference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tolerance: float = ABSOLUTE
 
@@ -46,7 +50,7 @@ def make_references(model: torch.nn.Module, inputs: dict[str, Any]) -> Reference
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), watcher:
         torch.manual_seed(SEED)
         output = call_for_attentions(model, inputs)
-    result = sort_out(list(own_attentions(output)), [item.weights for item in watcher.found])
+    result = sort_out(list(own_attentions(output)), watcher.found)
     result.tolerance = ABSOLUTE * max(1.0, watcher.largest_score / SCORES_PER_TOLERANCE)
     return result
 
@@ -82,13 +86,13 @@ def named_tensors(name: str, values: Any) -> Iterator[tuple[str, torch.Tensor]]:
             yield from named_tensors(f"{name}[{place}]", item)
 
 
-def sort_out(own: list[tuple[str, torch.Tensor]], applied: list[torch.Tensor]) -> ReferenceSet:
+def sort_out(own: list[tuple[str, torch.Tensor]], applied: list[Applied]) -> ReferenceSet:
     """Keep the model's own attentions that were applied; what was applied stands in for the others."""
     result = ReferenceSet()
     left = list(applied)
     odd: dict[str, int] = {}
     for name, tensor in once(own):
-        match = next((place for place, item in enumerate(left) if same_values(tensor, item)), None)
+        match = next((place for place, item in enumerate(left) if same_values(tensor, item.weights)), None)
         if match is not None:
             left.pop(match)
         if match is not None or (not applied and is_attention(tensor)):
@@ -97,11 +101,13 @@ def sort_out(own: list[tuple[str, torch.Tensor]], applied: list[torch.Tensor]) -
             reason = f"{name}: {what_it_is(tensor)}"
             odd[reason] = odd.get(reason, 0) + 1
     used = [torch.from_numpy(item.weights) for item in result.expected]
-    rest = [Reference("applied", as_numpy(item), "applied") for item in first_uses(left, used)]
+    rest = first_uses(left, used)
+    references = [Reference("applied", as_numpy(item.weights), "applied") for item in rest]
     if odd or not own:
-        result.expected += rest
+        result.expected += references
     else:
-        result.spare = rest
+        result.spare = [one for one, item in zip(references, rest, strict=True) if item.from_product]
+        result.optional = [one for one, item in zip(references, rest, strict=True) if not item.from_product]
     result.notes = [f"{reason} ({count}×)" for reason, count in odd.items()]
     return result
 
@@ -115,12 +121,13 @@ def once(own: list[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tenso
             yield name, tensor
 
 
-def first_uses(applied: list[torch.Tensor], used: list[torch.Tensor]) -> list[torch.Tensor]:
+def first_uses(applied: list[Applied], used: list[torch.Tensor]) -> list[Applied]:
     """Leave out weights that are used a second time, laid out otherwise, as with relative position values."""
-    fresh: list[torch.Tensor] = []
+    fresh: list[Applied] = []
     for item in applied:
-        others = [other for other in used + fresh if other.numel() != item.numel()]
-        if not any(same_values(item[item != 0], other[other != 0]) for other in others):
+        weights = item.weights
+        others = [other for other in used + [one.weights for one in fresh] if other.numel() != weights.numel()]
+        if not any(same_values(weights[weights != 0], other[other != 0]) for other in others):
             fresh.append(item)
     return fresh
 

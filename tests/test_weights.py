@@ -236,6 +236,15 @@ def test_recomputed_weights_are_the_formula(layer: tuple[Any, Any, Scoring], dat
     np.testing.assert_allclose(lazy[index], expected[index], rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("heads", [[3, 1], [3, 0, 2, 1], slice(None, None, -2)])
+def test_shared_key_heads_follow_their_query_heads_in_any_order(heads: Any) -> None:
+    """Query heads asked for backwards get their own key heads, not those in ascending order."""
+    random = np.random.default_rng(0)
+    query, key = random.standard_normal((1, 4, 5, 3)), random.standard_normal((1, 2, 5, 3))
+    expected = written_out(query, key, Scoring(scale=1.0))
+    np.testing.assert_allclose(RecomputedWeights(query, key, Scoring(scale=1.0))[0, heads], expected[0, heads])
+
+
 def test_float64_queries_give_float64_weights() -> None:
     """Nothing is lost where the model computed in float64."""
     random = np.random.default_rng(0)

@@ -180,7 +180,7 @@ class RecomputedWeights(LazyWeights):
         kv_heads = heads // self.group
         distinct = np.unique(kv_heads)
         key = _take(self.key, _shared(batch, self.key), distinct, None)
-        if len(distinct) != len(kv_heads):
+        if not np.array_equal(distinct, kv_heads):
             key = key[:, np.searchsorted(distinct, kv_heads)]
         parts = (_as_slice(batch), _as_slice(heads), _as_slice(rows))
         return probabilities(query, key, self.scoring, heads=heads, rows=rows, parts=parts)
