@@ -48,7 +48,7 @@ class Applied:
     from_product: bool
 
 
-class AppliedWeights(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AppliedWeights(TorchDispatchMode):
     """While active, keeps every softmax result that meets its values, in the order of the products."""
 
     def __init__(self, parameters: Iterable[torch.Tensor]) -> None:

@@ -6,6 +6,7 @@ The reference is every softmax of a run in which PyTorch takes fused attention a
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,10 +30,15 @@ def installed(family: str) -> bool:
     return importlib.util.find_spec(LIBRARIES[family]) is not None
 
 
+def all_cases() -> Iterator[ModelCase]:
+    """The cases of every library, installed or not."""
+    for source in ("timm_models", "vit_pytorch_models", "x_transformers_models"):
+        yield from importlib.import_module(source).cases()
+
+
 def cases() -> Iterator[ModelCase]:
     """The cases of every library that is installed."""
-    for source in ("timm_models", "vit_pytorch_models", "x_transformers_models"):
-        yield from (case for case in importlib.import_module(source).cases() if installed(case.family))
+    return (case for case in all_cases() if installed(case.family))
 
 
 @dataclass(frozen=True)

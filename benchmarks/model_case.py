@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from comparison import left_behind, output_tensors, same_output, state_of
-from conformance_rows import Row
+from conformance_rows import Row, Status
 
 import attncore
 
@@ -49,7 +49,7 @@ class ModelCase:
     implementation: str = ""
 
     def __str__(self) -> str:
-        return f"{self.family}: {self.name}"
+        return self.name if self.name.startswith(f"{self.family}: ") else f"{self.family}: {self.name}"
 
     def run(self) -> Iterator[Row]:
         """The row of this model; failures are rows too."""
@@ -65,7 +65,7 @@ class ModelCase:
         """Run plainly and under capture, and compare."""
         result = examine(prepared)
         expected = len(prepared.references)
-        status = "falls short" if result.faults else "ok" if expected else "no attention"
+        status: Status = "falls short" if result.faults else "ok" if expected else "no attention"
         return Row(
             self.family,
             self.name,

@@ -40,6 +40,8 @@ def _prepare(module: type[nn.Module], shape: tuple[int, ...], coverage: str) -> 
 class Layers(nn.Module):
     """A few linear layers for any use."""
 
+    support: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.gate, self.head = nn.Linear(DIM, EXPERTS), nn.Linear(DIM, 11)

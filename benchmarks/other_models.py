@@ -22,5 +22,10 @@ SOURCES = (
 def cases() -> Iterator[ModelCase]:
     """The cases of every source, in order, each under a name of its own."""
     for source in SOURCES:
-        for case in importlib.import_module(source).cases():
-            yield replace(case, name=str(case))
+        yield from cases_of(source)
+
+
+def cases_of(source: str) -> Iterator[ModelCase]:
+    """The cases of one source; the family is part of the name, since families use the same names."""
+    for case in importlib.import_module(source).cases():
+        yield replace(case, name=str(case))

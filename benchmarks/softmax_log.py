@@ -19,7 +19,7 @@ class SoftmaxLog(TorchDispatchMode):
     """While active, keeps a copy of every softmax result in the order of the calls."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.results: list[torch.Tensor] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

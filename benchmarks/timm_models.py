@@ -91,14 +91,8 @@ def transformers() -> Iterator[Row]:
     outlook = {**of_kind(3), "coverage_contains": "not from query times key"}
     yield "VOLO", "volo.VOLO", {**volo, **two}, 64, library.without(9), outlook
     yield "Twins", "twins_svt_small", {"depths": (2, 2, 2, 2)}, 64, library.windows_second, {}
-    yield (
-        "NesT",
-        "nest.Nest",
-        {"num_levels": 2, "embed_dims": (24, 48), "num_heads": (2, 4), "depths": (1, 1)},
-        64,
-        library.windows_third,
-        {},
-    )
+    nest = {"num_levels": 2, "embed_dims": (24, 48), "num_heads": (2, 4), "depths": (1, 1)}
+    yield "NesT", "nest.Nest", nest, 64, library.windows_third, {}
     yield "TNT", "tnt_s_patch16_224", {"depth": 2}, 64, None, of_kind(4)
     yield "GC ViT", "gcvit_xxtiny", {}, 64, None, {}
     yield "MaxViT", "maxvit_pico_rw_256", {}, 64, None, {}

@@ -182,6 +182,13 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    """Saving into a missing folder is an ordinary file error, and does not create it."""
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing; create it first"):
+        example_trace().save(tmp_path / "missing" / "trace.attn.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_tensors_are_plain_safetensors(tmp_path: Path) -> None:
     """Any tool that reads safetensors can read the arrays and the description."""
     from safetensors import safe_open

@@ -72,9 +72,12 @@ def save(trace: AttentionTrace, path: str | PathLike[str]) -> None:
 
     Raises:
         ArrayError: a value kept by ``reduce=`` is not an array of numbers.
+        OSError: the file cannot be written, because its folder does not exist for example.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
+    check_folder(path)
     writer = _Writer()
     described = {**trace_to_json(trace, writer.add), "bfloat16": writer.bfloat16}
     metadata = {"format_version": str(FORMAT_VERSION), "attncore": json.dumps(described)}
@@ -84,8 +87,21 @@ def save(trace: AttentionTrace, path: str | PathLike[str]) -> None:
     try:
         save_file(writer.tensors, partial, metadata=metadata)
         os.replace(partial, target)
+    except SafetensorError as error:
+        raise OSError(f"cannot write {target}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_folder(path: str | PathLike[str]) -> None:
+    """Whether a file can be put there, to find out before a long run and not after.
+
+    Raises:
+        FileNotFoundError: its folder does not exist.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}; create it first")
 
 
 def load(path: str | PathLike[str]) -> AttentionTrace:

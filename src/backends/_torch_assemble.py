@@ -15,6 +15,7 @@ from attncore.selection import choose
 from attncore.tokens import label_axes
 
 from ._torch_axes import Places, stacks_of
+from ._torch_blocks import settle_blocks
 from ._torch_coverage import coverage_of
 from ._torch_generation import merge_steps
 from ._torch_gradients import gradient_of
@@ -33,7 +34,7 @@ def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
         SelectionError: ``layers=`` means a layer that does not exist.
         TokenError: labels do not fit.
     """
-    _reject_blocks(recorder)
+    settle_blocks(recorder)
     records = list(recorder.records)
     coverage = coverage_of(recorder, records)
     if not records:
@@ -56,18 +57,6 @@ def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
         versions=_versions(),
     )
     return AttentionTrace(tuple(layers), axes, coverage, provenance, output)
-
-
-def _reject_blocks(recorder: Recorder) -> None:
-    """Several attentions of one call over parts of the positions: blocks, whose place in the whole is not known."""
-    groups: dict[tuple[str, int, int], list[Record]] = defaultdict(list)
-    for record in recorder.records:
-        if record.order != "whole":
-            groups[(record.name, record.place.module_call, record.place.root_call)].append(record)
-    for group in groups.values():
-        if len(group) > 1:
-            for record in group:
-                recorder.reject(record, "one call attends in several blocks of positions (blockwise attention)")
 
 
 def _number(records: Sequence[Record]) -> None:

@@ -36,12 +36,14 @@ def stacks_of(records: Sequence[Record]) -> dict[str, str | None]:
 
 
 def _stack(name: str) -> str | None:
-    parts = name.lower().split(".")
-    for stack, words in _STACK_WORDS:
-        for part in parts:
-            if any(part == word or part.startswith(f"{word}_") or part.endswith(f"_{word}") for word in words):
-                return stack
-    return None
+    found = [stack for part in name.lower().split(".") for stack, words in _STACK_WORDS if _says(part, words)]
+    # A tower for images or sound counts wherever it is; otherwise the outermost name does.
+    towers = [stack for stack in found if stack in ("vision", "audio")]
+    return (towers or found or [None])[0]
+
+
+def _says(part: str, words: tuple[str, ...]) -> bool:
+    return any(part == word or part.startswith(f"{word}_") or part.endswith(f"_{word}") for word in words)
 
 
 class Places:

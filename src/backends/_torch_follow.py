@@ -78,6 +78,23 @@ def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwa
         follow_arithmetic(table, function, args, kwargs, out)
 
 
+def follow_write(table: TagTable, function: Any, args: tuple[Any, ...]) -> None:
+    """A tensor filled piece by piece is of the kind of its pieces: their dimensions, as long as the whole."""
+    if fn.name_of(function) not in ("__setitem__", "copy_") or len(args) < 2:
+        return
+    target, source = args[0], args[-1]
+    tag = table.get(source) if isinstance(source, Tensor) else None
+    if tag is None or not tag.projected or tag.role is not None or tag.dims is None:
+        return
+    # What is written is often a view of what is used later.
+    whole = target._base if fn.name_of(function) == "copy_" and target._base is not None else target
+    known = table.get(whole)
+    if whole.dim() != len(tag.dims) or (known is not None and known.projected):
+        return
+    dims = tuple(resized(dim, int(size)) for dim, size in zip(tag.dims, whole.shape, strict=True))
+    table.set(whole, tag.replaced(dims=dims, written=True))
+
+
 def _unchanged(tensor: Tensor, tag: Tag, out: Tensor) -> bool:
     """Whether a tag without a role can be shared by the result as it is."""
     plain = tag.role is None and tag.dims is not None and not tag.written and not tag.parameter
@@ -322,9 +339,23 @@ def _select(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Te
 
 def _getitem(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
     index = args[1] if isinstance(args[1], tuple) else (args[1],)
+    index = tuple(_as_slice_of_features(tag, index, place) for place in range(len(index)))
     if not all(item is None or item is Ellipsis or isinstance(item, int | slice) for item in index):
         return tag.replaced(dims=fresh(out.shape, "unknown"), order="shuffled" if tag.projected else tag.order)
     return _indexed(tag, index, out)
+
+
+def _as_slice_of_features(tag: Tag, index: tuple[Any, ...], place: int) -> Any:
+    """A list of positions in a feature dimension, such as the key heads of a fused projection, as a slice."""
+    item = index[place]
+    if not isinstance(item, list) or not all(isinstance(number, int) for number in item) or tag.dims is None:
+        return item
+    before = index[:place]
+    if Ellipsis in before:
+        axis = len(tag.dims) - sum(1 for part in index[place:] if part is not None)
+    else:
+        axis = sum(1 for part in before if part is not None)
+    return slice(0, len(item)) if 0 <= axis < len(tag.dims) and is_feature(tag.dims[axis]) else item
 
 
 def _indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
@@ -399,9 +430,13 @@ def _follow_parts(
     position = 1 if function in fn.UNBIND else 2
     axis = kwargs.get("dim", args[position] if len(args) > position else default)
     axis = int(axis) % tensor.dim()
+    start = stop = 0
     for part in out:
         item: Any = 0 if function in fn.UNBIND else slice(0, int(part.shape[axis]))
         result = _indexed(tag, (slice(None),) * axis + (item,), part)
+        if result is not None and tag.order == "whole" and result.order == "part":
+            start, stop = stop, stop + int(part.shape[axis])
+            result = result.replaced(span=(start, stop, int(tensor.shape[axis])))
         _set(table, part, result, function)
 
 

@@ -61,7 +61,7 @@ DROPOUT = frozenset({F.dropout, torch.dropout, F.dropout1d, F.dropout2d, F.alpha
 ACTIVATIONS = _functions("gelu", "relu", "silu", "elu", "leaky_relu", "mish", "hardswish", "softplus", "sigmoid")
 # What comes out has nothing to do with where the positions or features were.
 ENDS = _functions(
-    "sum", "mean", "cos", "sin", "argmax", "argmin", "topk", "amax", "amin", "max", "min", "logsumexp", "norm",
+    "sum", "mean", "cos", "sin", "argmax", "argmin", "topk", "amax", "amin", "logsumexp", "norm",
     "cumsum", "any", "all", "gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "size", "dim", "backward", "item",
     "tolist", "numel", "cross_entropy", "nll_loss", "multinomial", "nonzero", "bincount", "std", "var",
     "unfold", "as_strided", "fold", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like",

@@ -85,14 +85,8 @@ def layout_of(lead: Dims, row: Dim, key: Dim = ()) -> Layout:
 
     The convention: (batch, heads, …); of more than two dimensions the last is heads; a single one is the batch.
     """
-    certain = all(factor.kind != "unknown" for dim in lead for factor in dim if factor.size > 1)
-    parts: list[tuple[Part, ...]] = []
-    for axis, dim in enumerate(lead):
-        if certain and any(factor.size > 1 for factor in dim):
-            parts.append(tuple((factor.size, _role(factor.kind)) for factor in dim if factor.size > 1))
-        else:
-            by_convention: Role = "heads" if len(lead) > 1 and axis == len(lead) - 1 else "batch"
-            parts.append(((size_of(dim), by_convention),))
+    has_heads = any(factor.kind == "feature" for dim in lead for factor in dim if factor.size > 1)
+    parts = [_lead_parts(dim, axis, lead, has_heads) for axis, dim in enumerate(lead)]
     # Query heads packed into the query dimension (decoding with grouped queries); but positions may be features too.
     packed = any(factor.kind == "feature" for factor in row if factor.size > 1) and not is_feature(key)
     if packed:
@@ -104,8 +98,16 @@ def layout_of(lead: Dims, row: Dim, key: Dim = ()) -> Layout:
     return Layout(tuple(parts), row_parts)
 
 
-def _role(kind: str) -> Role:
-    return "heads" if kind == "feature" else "batch"
+def _lead_parts(dim: Dim, axis: int, lead: Dims, has_heads: bool) -> tuple[Part, ...]:
+    """One leading dimension in batch and heads."""
+    long = [factor for factor in dim if factor.size > 1]
+    kinds = {factor.kind for factor in long}
+    if "feature" in kinds and len(kinds) > 1 and any(is_feature(other) for other in lead if other is not dim):
+        return ((size_of(dim), "batch"),)  # heads have a dimension of their own: this is something folded before
+    if "feature" in kinds:
+        return tuple((factor.size, "heads" if factor.kind == "feature" else "batch") for factor in long)
+    settled = has_heads or kinds == {"plain"} or len(lead) == 1 or axis < len(lead) - 1
+    return ((size_of(dim), "batch" if settled else "heads"),)
 
 
 def known_dims(dims: Dims | None, shape: Sequence[int]) -> Dims:

@@ -59,6 +59,7 @@ class Record:
     gradients: Gradients | None = None
     gradient_of_output: Callable[[], Tensor | None] | None = None
     next_step: Record | None = None
+    span: tuple[int, int, int] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -115,7 +115,8 @@ class Sites:
         check_mappable(lead, row, key, tag.order, entry.scores.contracted if entry.scores else "unknown")
         if entry.scores is None and is_feature(row) and any(is_feature(dim) for dim in lead):
             raise CannotMap("features normalised over positions and contracted with values (linear attention)")
-        layout = layout_of(lead, row, key)
+        # Several learned queries are queries, not heads.
+        layout = layout_of(lead, row, key) if entry.scores is not None else layout_of(lead, fresh((size_of(row),), "plain")[0])
         kept = layout.apply(_as_seen(entry, tag, weights))
         query, key_vectors = self._operands(entry, layout)
         record = self._new_record(
@@ -128,6 +129,7 @@ class Sites:
             key=key_vectors,
             value=_or_none(layout, values),
             scale=entry.scores.scale if entry.scores else None,
+            span=_span(entry.scores.first_tag, entry.scores.second_tag) if entry.scores else None,
             notes=_notes(entry, tag),
             model_dtype=_dtype_name(weights.dtype),
         )
@@ -253,6 +255,7 @@ class Sites:
             scoring=scoring,
             computed_weights=weights,
             scale=scoring.scale if scoring else scale,
+            span=_span(query_tag, key_tag),
             notes=notes,
             observed=False,
             model_dtype=_dtype_name(dtype),
@@ -407,6 +410,13 @@ def _notes(entry: Softmax, tag: Tag) -> tuple[str, ...]:
     if entry.scores is None:
         notes.append("no query times key behind the softmax (pooling with learned scores)")
     return tuple(notes)
+
+
+def _span(query: Tag | None, key: Tag | None) -> tuple[int, int, int] | None:
+    """The part of the sequence that both queries and keys are."""
+    if query is None or key is None or query.span != key.span:
+        return None
+    return query.span
 
 
 def _role_name(tag: Tag) -> str:

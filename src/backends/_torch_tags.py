@@ -63,7 +63,7 @@ class Tag:
     ``stream`` numbers the hidden state it was projected from; equal numbers mean the same source. ``projected`` says
     that a projection by parameters lies behind it. ``order`` says whether its positions are all there and in order.
     ``role`` is set on scores and softmax outputs, with ``key`` the factor of their key dimension. ``pooled`` holds the
-    rows and the record of a pooling that made this tensor.
+    rows and the record of a pooling that made this tensor. ``span`` is (start, stop, length) of a part of a sequence.
     """
 
     dims: Dims | None
@@ -76,12 +76,13 @@ class Tag:
     key: Factor | None = None
     changes: tuple[str, ...] = ()
     pooled: tuple[Dim, Any] | None = None
+    span: tuple[int, int, int] | None = None
 
     def replaced(self, **changes: Any) -> Tag:
         """A copy with some fields changed."""
         copy = Tag(
             self.dims, self.stream, self.projected, self.order, self.written, self.parameter, self.role, self.key,
-            self.changes, self.pooled,
+            self.changes, self.pooled, self.span,
         )  # fmt: skip
         for name, value in changes.items():
             setattr(copy, name, value)

