@@ -15,6 +15,8 @@ SOURCES = (
 CASES = [case for source in SOURCES for case in cases_of(source)]
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: ModelCase) -> None:
     """Weights, kinds, notes and coverage are as expected, and the output and the model are unchanged."""
