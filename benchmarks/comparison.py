@@ -43,6 +43,25 @@ class Captured:
         return cls(layer.name, layer.kind, getattr(layer, "stack", None), np.asarray(layer.weights))
 
 
+def parts_of(layer: Any) -> list[Captured]:
+    """The layer, or the blocks on its diagonal where the model ran one kernel for each image of a packed sequence.
+
+    The kernels are what a reference sees. Outside the blocks every weight must be exactly zero, or it stays whole and
+    is found to differ.
+    """
+    whole = Captured.of(layer)
+    if not any("parts of one sequence" in note for note in layer.notes):
+        return [whole]
+    length = whole.weights.shape[-1]
+    cuts = [cut for cut in range(1, length) if not whole.weights[..., :cut, cut:].any()]
+    cuts = [cut for cut in cuts if not whole.weights[..., cut:, :cut].any()]
+    bounds = [0, *cuts, length]
+    return [
+        Captured(whole.name, whole.kind, whole.stack, whole.weights[..., start:stop, start:stop])
+        for start, stop in zip(bounds, bounds[1:], strict=False)
+    ]
+
+
 @dataclass(frozen=True)
 class Rows:
     """Which query rows count.
@@ -58,7 +77,7 @@ class Rows:
 def compare(layers: Sequence[Any], references: ReferenceSet, rows: Rows) -> Comparison:
     """Match every reference with a captured layer, in order within each output field."""
     result = Comparison()
-    left = [Captured.of(layer) for layer in layers]
+    left = [part for layer in layers for part in parts_of(layer)]
     order = {id(layer): place for place, layer in enumerate(left)}
     # Order holds within an output field: a later reference is a later layer.
     last: dict[str, int] = {}

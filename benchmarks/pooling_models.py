@@ -71,9 +71,9 @@ class LearnedQuery(Scored):
         return torch.einsum("bn,bnd->bd", p, x)
 
 
-@named("a score for each head")
-class HeadPooling(Scored):
+@named("several scores a position: several learned queries")
+class SeveralScores(Scored):
     def forward(self, x: Tensor) -> Tensor:
         p = self.heads(x).softmax(1)
-        self.show(p.transpose(1, 2)[:, :, None])
+        self.show(p.transpose(1, 2)[:, None])
         return torch.einsum("bnh,bnd->bhd", p, x).flatten(1)
