@@ -64,6 +64,10 @@ class BFloat16Array:
         """The type it is read as."""
         return np.dtype(np.float32)
 
+    @property
+    def nbytes(self) -> int:
+        return self.bits.nbytes
+
     def __getitem__(self, index: Any) -> Array:
         # A bfloat16 is the upper half of a float32.
         widened = np.asarray(self.bits[index]).astype(np.uint32) << np.uint32(16)

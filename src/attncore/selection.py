@@ -37,7 +37,8 @@ def parts_of(layers: LayerSelector) -> list[Any] | None:
     """
     if layers is None:
         return None
-    parts = [layers] if isinstance(layers, int | str | slice) or callable(layers) else list(layers)
+    single = isinstance(layers, int | str | slice) or callable(layers) or not isinstance(layers, Iterable)
+    parts = [layers] if single else list(layers)
     if not parts:
         raise OptionError("layers= is empty, which would select nothing; leave it out to get every layer")
     for part in parts:

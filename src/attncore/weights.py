@@ -16,6 +16,12 @@ Positions = npt.NDArray[np.intp]
 AXES = ("batch", "heads", "query", "key")
 
 
+def bytes_of(array: ArrayLike) -> int:
+    """Bytes that an array takes where it is held, which may be fewer than when it is read (bfloat16)."""
+    held = getattr(array, "nbytes", None)
+    return int(held) if held is not None else int(np.prod(array.shape)) * array.dtype.itemsize
+
+
 class LazyWeights(ABC):
     """Weights of one layer, shape (batch, heads, query, key); indexing gives numpy and computes only what is asked.
 
@@ -147,7 +153,7 @@ class DenseWeights(LazyWeights):
     @property
     def held_bytes(self) -> int:
         """As in `LazyWeights`."""
-        return self.size * self.dtype.itemsize
+        return bytes_of(self.source)
 
 
 class RecomputedWeights(LazyWeights):
@@ -188,7 +194,7 @@ class RecomputedWeights(LazyWeights):
     @property
     def held_bytes(self) -> int:
         """As in `LazyWeights`."""
-        return sum(int(np.prod(array.shape)) * array.dtype.itemsize for array in (self.query, self.key))
+        return bytes_of(self.query) + bytes_of(self.key)
 
 
 def _common_batch(query: ArrayLike, key: ArrayLike, scoring: Scoring) -> int:

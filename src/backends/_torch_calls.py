@@ -57,7 +57,8 @@ class RootCall:
         if (name, argument) not in self.arrays and value.device.type != "meta":
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 if value.is_floating_point():
-                    value = value > (0.5 if argument in _REAL else -1)
+                    # Real tokens are 1; padding is minus infinity (or very negative) in the masks that are added.
+                    value = value > 0.5 if argument in _REAL else value < -1
                 self.arrays[(name, argument)] = value.detach().cpu().numpy().copy()
 
     def ids_for(self, stack: str | None) -> np.ndarray[Any, Any] | None:

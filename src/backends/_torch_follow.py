@@ -397,6 +397,11 @@ def _narrow(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Te
     return _indexed(tag, (slice(None),) * axis + (slice(0, int(out.shape[axis])),), out)
 
 
+def _unfold(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    """Overlapping windows: the same hidden states, in dimensions whose meaning is open."""
+    return tag.replaced(dims=fresh(out.shape, "unknown"), role=None, key=None)
+
+
 def _as_complex(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
     return None if tag.dims is None else _with_dims(tag, tag.dims[:-1])
 
@@ -493,6 +498,7 @@ for _family, _rule in (
     (fn.SHUFFLE, _shuffle),
     (fn.PAD, _pad),
     (fn.COMPLEX, _as_complex),
+    (fn.UNFOLD, _unfold),
     (fn.REAL, _as_real),
 ):
     RULES.update(dict.fromkeys(_family, _rule))

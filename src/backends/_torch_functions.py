@@ -52,6 +52,7 @@ EXPAND = _functions("expand", "expand_as", "broadcast_to")
 REPEAT = _functions("repeat", "repeat_interleave", "tile")
 PAD = frozenset({F.pad, torch.constant_pad_nd})
 SHUFFLE = _functions("gather", "index_select", "take_along_dim", "sort", "scatter", "scatter_", "masked_select", "take")
+UNFOLD = _functions("unfold")
 COMPLEX = _functions("view_as_complex")
 REAL = _functions("view_as_real")
 EMBEDDING = frozenset({F.embedding})
@@ -64,7 +65,7 @@ ENDS = _functions(
     "sum", "mean", "cos", "sin", "argmax", "argmin", "topk", "amax", "amin", "logsumexp", "norm",
     "cumsum", "any", "all", "gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "size", "dim", "backward", "item",
     "tolist", "numel", "cross_entropy", "nll_loss", "multinomial", "nonzero", "bincount", "std", "var",
-    "unfold", "as_strided", "fold", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like",
+    "as_strided", "fold", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like",
     "new_zeros", "new_ones", "new_full", "new_empty", "arange", "one_hot", "stride", "is_contiguous", "log_softmax_",
 )  # fmt: skip
 SCALE_UP = _functions("mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply")

@@ -34,6 +34,21 @@ def torch_dtype(name: str | None) -> torch.dtype | None:
     return found
 
 
+def check_device(name: str | None) -> None:
+    """Refuse a device that is not one.
+
+    Raises:
+        OptionError: torch knows no such device, or it is not to be had here.
+    """
+    if name is None:
+        return
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f'device="{name}" cannot be used here: {reason}') from error
+
+
 def keep(record: Record, options: CaptureOptions) -> None:
     """Cut the record to what the options ask for; nothing else stays in memory."""
     if options.heads is not None:

@@ -72,8 +72,12 @@ class Recorder:
         try:
             switch_on()
             self._on = True
+            scripted: list[str] = []
             for name, module in self.model.named_modules():
+                if any(name.startswith(f"{outer}.") for outer in scripted):
+                    continue
                 if isinstance(module, torch.jit.ScriptModule):
+                    scripted.append(name)
                     self.refused[(name, "scripted", "")] = CoverageEntry(
                         name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
                     )

@@ -14,7 +14,7 @@ from attncore.errors import CaptureError, UnsupportedModelError
 from attncore.protocols import CaptureOptions
 
 from ._torch_assemble import assemble
-from ._torch_keep import torch_dtype
+from ._torch_keep import check_device, torch_dtype
 from ._torch_recorder import Recorder
 
 
@@ -44,6 +44,7 @@ class TorchSession:
         self.model = model
         self.options = options
         torch_dtype(options.dtype)
+        check_device(options.device)
         self._module = module_of(model)
         self._recorder: Recorder | None = None
         self._cleanup: weakref.finalize[Any, Any] | None = None
