@@ -32,11 +32,11 @@ def build(name: str, length: int) -> tuple[Any, Any]:
         if name == "bert-base":
             config = transformers.BertConfig(max_position_embeddings=max(512, length))
             config._attn_implementation = implementation
-            models.append(transformers.BertModel(config).eval())
+            models.append(transformers.BertModel(config).train(False))
         else:
             gpt2 = transformers.GPT2Config(n_positions=max(1024, length))
             gpt2._attn_implementation = implementation
-            models.append(transformers.GPT2Model(gpt2).eval())
+            models.append(transformers.GPT2Model(gpt2).train(False))
     return models[0], models[1]
 
 
@@ -100,7 +100,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     rows = []
-    print(f"{'model':10} {'tokens':>6} {'plain':>9} {'q,k':>6} {'q,k no v':>9} {'weights':>8} {'eager':>6} {'weights/eager':>14}")
+    titles = ("model", "tokens", "plain", "q,k", "q,k no v", "weights", "eager", "weights/eager")
+    print("{:10} {:>6} {:>9} {:>6} {:>9} {:>8} {:>6} {:>14}".format(*titles))
     for model in arguments.models:
         for length in arguments.lengths:
             line = row(model, length, arguments.rounds or max(7, 4096 // length))

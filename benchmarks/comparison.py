@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def parts_of(layer: Any) -> list[Captured]:
     bounds = [0, *cuts, length]
     return [
         Captured(whole.name, whole.kind, whole.stack, whole.weights[..., start:stop, start:stop])
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        for start, stop in pairwise(bounds)
     ]
 
 

@@ -66,6 +66,7 @@ class BFloat16Array:
 
     @property
     def nbytes(self) -> int:
+        """Bytes held: two for each value."""
         return self.bits.nbytes
 
     def __getitem__(self, index: Any) -> Array:

@@ -37,8 +37,10 @@ def parts_of(layers: LayerSelector) -> list[Any] | None:
     """
     if layers is None:
         return None
-    single = isinstance(layers, int | str | slice) or callable(layers) or not isinstance(layers, Iterable)
-    parts = [layers] if single else list(layers)
+    if isinstance(layers, int | str | slice) or callable(layers) or not isinstance(layers, Iterable):
+        parts: list[Any] = [layers]
+    else:
+        parts = list(layers)
     if not parts:
         raise OptionError("layers= is empty, which would select nothing; leave it out to get every layer")
     for part in parts:

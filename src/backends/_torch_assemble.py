@@ -45,7 +45,9 @@ def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
     _number(steps.records)
     chosen = _chosen(recorder, steps.records)
     stacks = stacks_of(steps.records)
-    places = Places(steps.roots, stacks, several=not steps.merged and len(steps.roots) > 1, step_of=steps.step_of_position)
+    places = Places(
+        steps.roots, stacks, several=not steps.merged and len(steps.roots) > 1, step_of=steps.step_of_position
+    )
     shared: dict[int, Any] = {}
     layers = [_layer(record, stacks[record.name], places, shared) for record in chosen]
     axes = label_axes(places.book.axes, tokens, places.facts())
@@ -86,5 +88,9 @@ def _layer(record: Record, stack: str | None, places: Places, shared: dict[int, 
 
 
 def _versions() -> dict[str, str]:
-    loaded = {name: sys.modules.get(name) for name in ("torch", "transformers", "timm", "numpy")}
-    return {name: str(module.__version__) for name, module in loaded.items() if hasattr(module, "__version__")}
+    versions = {}
+    for name in ("torch", "transformers", "timm", "numpy"):
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if version is not None:
+            versions[name] = str(version)
+    return versions

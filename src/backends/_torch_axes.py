@@ -39,7 +39,7 @@ def _stack(name: str) -> str | None:
     found = [stack for part in name.lower().split(".") for stack, words in _STACK_WORDS if _says(part, words)]
     # A tower for images or sound counts wherever it is; otherwise the outermost name does.
     towers = [stack for stack in found if stack in ("vision", "audio")]
-    return (towers or found or [None])[0]
+    return next(iter(towers or found), None)
 
 
 def _says(part: str, words: tuple[str, ...]) -> bool:

@@ -90,6 +90,7 @@ def _concatenated(group: list[Record], name: str) -> Tensor | None:
 
 def _block_mask(group: list[Record]) -> Tensor:
     blocks = [torch.ones(record.shape[2], record.shape[2], dtype=torch.bool) for record in group]
-    mask = torch.block_diag(*blocks).bool()
+    mask: Tensor = torch.block_diag(*blocks).bool()
     device = group[0].query.device if group[0].query is not None else None
-    return mask[None, None].to(device)
+    whole: Tensor = mask[None, None].to(device)
+    return whole

@@ -39,7 +39,12 @@ class RootCall:
                 named = dict(kwargs)
         call.take("", named)
         first = args[0] if args else next(iter(kwargs.values()), None)
-        if isinstance(first, Tensor) and not first.is_floating_point() and first.dim() == 2 and first.dtype != torch.bool:
+        if (
+            isinstance(first, Tensor)
+            and not first.is_floating_point()
+            and first.dim() == 2
+            and first.dtype != torch.bool
+        ):
             call._add("", "input_ids", first)
         for value in (*args, *kwargs.values()):
             if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point() and call.image is None:

@@ -21,7 +21,10 @@ def expanded(equation: str, ranks: list[int]) -> tuple[list[str], str] | None:
     if len(terms) != len(ranks):
         return None
     spare = [letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter not in equation]
-    dots = max((rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True) if "..." in term), default=0)
+    dots = max(
+        (rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True) if "..." in term),
+        default=0,
+    )
     if dots > len(spare):
         return None
     wild = "".join(spare[:dots])
@@ -90,9 +93,9 @@ def _with_role(
     lead = shared + [label for label in free if label != row]
     order = [*lead, *([row] if row else []), key]
     weights = operands[place].permute([labels.index(label) for label in order])
-    dims: Dims = tuple(tag.dims[labels.index(label)] for label in order)
+    arranged: Dims = tuple(tag.dims[labels.index(label)] for label in order)
     if row is None:
-        weights, dims = weights.unsqueeze(-2), (*dims[:-1], fresh((1,), "plain")[0], dims[-1])
+        weights, arranged = weights.unsqueeze(-2), (*arranged[:-1], fresh((1,), "plain")[0], arranged[-1])
     rest = [label for label in other_labels if label not in labels]
     values = other.permute([other_labels.index(label) for label in [*shared, key, *rest]])
     values = values.reshape(*values.shape[: len(shared) + 1], -1)
@@ -100,7 +103,7 @@ def _with_role(
     for _ in range(missing):
         values = values.unsqueeze(len(shared))
     produced = _as_product(result, [*lead, *([row] if row else [])], rest, out) if row else None
-    watcher.sites.use(weights, tag.replaced(dims=dims), values, produced, values_are_parameters=parameters)
+    watcher.sites.use(weights, tag.replaced(dims=arranged), values, produced, values_are_parameters=parameters)
     return True
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,7 +44,12 @@ def follow_rule(
 
 def _hidden_states(table: TagTable, function: Any, source: Any, out: Any) -> Tag | None:
     """Tag hidden states that come from outside when they are cut into heads or into parts, so that both are known."""
-    if not isinstance(source, Tensor) or not isinstance(out, Tensor) or source.dim() < 3 or not source.is_floating_point():
+    if (
+        not isinstance(source, Tensor)
+        or not isinstance(out, Tensor)
+        or source.dim() < 3
+        or not source.is_floating_point()
+    ):
         return None
     splits = function in fn.RESHAPE and out.dim() > source.dim() and out.shape[-1] != source.shape[-1]
     cuts = function in fn.GETITEM or function in fn.SELECT or function in fn.NARROW
@@ -450,7 +454,7 @@ def _joined(
 ) -> Tag | None:
     """A concatenation: the joined dimension is longer, the rest as in the first tagged part."""
     roles = [pair for pair in tagged if pair[1].role is not None]
-    tensor, tag = (roles or tagged)[0]
+    tag = (roles or tagged)[0][1]
     if tag.dims is None:
         return None
     others = [other for _, other in tagged if other is not tag]
@@ -504,7 +508,9 @@ for _family, _rule in (
     RULES.update(dict.fromkeys(_family, _rule))
 
 
-def projected_dims(tag: Tag | None, shape: Sequence[int], out_shape: Sequence[int], feature_axes: Sequence[int]) -> Dims:
+def projected_dims(
+    tag: Tag | None, shape: Sequence[int], out_shape: Sequence[int], feature_axes: Sequence[int]
+) -> Dims:
     """Dimensions of a projection's output: those of its input, with new feature dimensions."""
     known = tag.dims if tag is not None and tag.dims is not None else fresh(shape, "plain")
     rank = len(out_shape)
@@ -518,5 +524,3 @@ def projected_dims(tag: Tag | None, shape: Sequence[int], out_shape: Sequence[in
         else:
             dims.append((Factor(int(size), kind_of(known[axis]) if axis < len(known) else "plain"),))
     return tuple(dims)
-
-

@@ -36,7 +36,9 @@ LINEAR = frozenset({F.linear})
 ADDMM = _functions("addmm", "addmm_")
 CONVOLUTION = frozenset({F.conv1d, F.conv2d, F.conv3d})
 
-RESHAPE = _functions("view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "unsqueeze", "squeeze", "ravel")
+RESHAPE = _functions(
+    "view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "unsqueeze", "squeeze", "ravel"
+)
 TRANSPOSE = _functions("transpose", "swapaxes", "swapdims", "transpose_", "t", "adjoint")
 PERMUTE = _functions("permute")
 MOVEDIM = _functions("movedim", "moveaxis")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,11 @@ def link(before: Record, after: Record) -> None:
         return
     before.next_step = after
     before.key = None
-    if before.value is not None and after.value is not None and torch.equal(after.value[:, :, : old.shape[2]], before.value):
+    if (
+        before.value is not None
+        and after.value is not None
+        and torch.equal(after.value[:, :, : old.shape[2]], before.value)
+    ):
         before.value = None
 
 
@@ -85,7 +90,7 @@ def merge_steps(records: Sequence[Record], roots: Sequence[RootCall]) -> Steps:
 def _is_one_generation(steps: Sequence[Record]) -> bool:
     if not any(step.wanted for step in steps):
         return True
-    linked = all(before.next_step is after for before, after in zip(steps, steps[1:], strict=False))
+    linked = all(before.next_step is after for before, after in pairwise(steps))
     return linked and all(step.weights is not None or step.scoring is not None for step in steps)
 
 

@@ -68,7 +68,9 @@ def keep(record: Record, options: CaptureOptions) -> None:
     for name in ("query", "key", "value"):
         tensor = getattr(record, name)
         if tensor is not None:
-            setattr(record, name, _on_device(tensor if record.observed is False else own_memory(tensor), options.device))
+            setattr(
+                record, name, _on_device(tensor if record.observed is False else own_memory(tensor), options.device)
+            )
 
 
 def _in_full(record: Record, options: CaptureOptions) -> bool:

@@ -16,7 +16,7 @@ Role = Literal["batch", "heads", "row"]
 Part = tuple[int, Role]
 
 
-class CannotMap(Exception):
+class CannotMapError(Exception):
     """The dimensions do not say which is which; the message is the reason."""
 
 
@@ -76,7 +76,7 @@ def _resized_parts(planned: tuple[Part, ...], size: int) -> list[Part]:
     others = math.prod(part for part, role in planned if role != "heads")
     heads = [place for place, (_, role) in enumerate(planned) if role == "heads"]
     if len(heads) != 1 or size % others:
-        raise CannotMap(f"a dimension of {size} does not divide into batch and heads like the query's {planned}")
+        raise CannotMapError(f"a dimension of {size} does not divide into batch and heads like the query's {planned}")
     return [(size // others if role == "heads" else part, role) for part, role in planned]
 
 
@@ -119,12 +119,14 @@ def check_mappable(lead: Dims, row: Dim, key: Dim, order: str, contracted: str =
     """Refuse what would give a wrong matrix.
 
     Raises:
-        CannotMap: keys are feature channels, positions were reordered, or blocks cannot be put in place.
+        CannotMapError: keys are feature channels, positions were reordered, or blocks cannot be put in place.
     """
     if is_feature(key) and contracted != "feature":
-        raise CannotMap("attention over feature channels, not over positions (as in XCiT)")
+        raise CannotMapError("attention over feature channels, not over positions (as in XCiT)")
     if order == "shuffled":
-        raise CannotMap("positions were sorted, hashed or gathered before the softmax, so rows are not in token order")
+        raise CannotMapError(
+            "positions were sorted, hashed or gathered before the softmax, so rows are not in token order"
+        )
     unknown = any(factor.kind == "unknown" for dim in lead for factor in dim if factor.size > 1)
     if len(lead) > 2 and (unknown or order == "part"):
-        raise CannotMap("attention within blocks of the sequence whose place in it is not known")
+        raise CannotMapError("attention within blocks of the sequence whose place in it is not known")

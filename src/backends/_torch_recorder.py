@@ -136,7 +136,7 @@ class Recorder:
             self.roots.append(RootCall.of(module, args, kwargs))
         local.watching = True
         assert local.watcher is not None
-        local.watcher.__enter__()
+        local.watcher.start()
 
     def _after(self, name: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         local = self._local
@@ -153,7 +153,7 @@ class Recorder:
         local = self._local
         if local.watching and local.watcher is not None and local.sites is not None:
             local.watching = False
-            local.watcher.__exit__(None, None, None)
+            local.watcher.stop()
             local.sites.stack.clear()
             local.sites.finish()
 
@@ -218,6 +218,4 @@ class Recorder:
             if known is not None:
                 self.refused[key] = replace(known, count=known.count + 1)
             else:
-                self.refused[key] = CoverageEntry(
-                    place.name, what, "opaque" if opaque else "rejected", reason, shape
-                )
+                self.refused[key] = CoverageEntry(place.name, what, "opaque" if opaque else "rejected", reason, shape)

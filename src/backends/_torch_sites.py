@@ -12,13 +12,14 @@ from torch import Tensor
 from attncore.weights import LazyWeights
 
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
-from ._torch_layout import CannotMap, Layout, check_mappable, known_dims, layout_of
+from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
 from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
 
 if TYPE_CHECKING:
     from ._torch_recorder import Recorder
+
 
 @dataclass(frozen=True)
 class _FusedCall:
@@ -98,7 +99,7 @@ class Sites:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             try:
                 self._use(weights, tag, values, out, values_are_parameters)
-            except CannotMap as reason:
+            except CannotMapError as reason:
                 self.refuse(_role_name(tag), str(reason), weights.shape)
                 if isinstance(tag.role, Softmax):
                     tag.role.uses += 1
@@ -114,14 +115,22 @@ class Sites:
         self._check_is_attention(entry, tag, key, values_are_parameters)
         check_mappable(lead, row, key, tag.order, entry.scores.contracted if entry.scores else "unknown")
         if entry.scores is None and is_feature(row) and any(is_feature(dim) for dim in lead):
-            raise CannotMap("features normalised over positions and contracted with values (linear attention)")
+            raise CannotMapError("features normalised over positions and contracted with values (linear attention)")
         # Several learned queries are queries, not heads.
-        layout = layout_of(lead, row, key) if entry.scores is not None else layout_of(lead, fresh((size_of(row),), "plain")[0])
+        layout = (
+            layout_of(lead, row, key)
+            if entry.scores is not None
+            else layout_of(lead, fresh((size_of(row),), "plain")[0])
+        )
         kept = layout.apply(_as_seen(entry, tag, weights))
         query, key_vectors = self._operands(entry, layout)
         record = self._new_record(
             "softmax",
-            kind=self._kind(entry.scores.first_tag if entry.scores else None, entry.scores.second_tag if entry.scores else None, entry),
+            kind=self._kind(
+                entry.scores.first_tag if entry.scores else None,
+                entry.scores.second_tag if entry.scores else None,
+                entry,
+            ),
             shape=_four(kept.shape),
             order=tag.order,
             weights=kept.detach(),
@@ -149,11 +158,15 @@ class Sites:
 
     def _check_is_attention(self, entry: Softmax, tag: Tag, key: Dim, values_are_parameters: bool) -> None:
         if values_are_parameters:
-            raise CannotMap("a softmax over rows of a parameter, not over positions (an expected embedding or a mixture)")
+            raise CannotMapError(
+                "a softmax over rows of a parameter, not over positions (an expected embedding or a mixture)"
+            )
         if entry.learned_scores:
-            raise CannotMap("its scores come from a parameter, not from query times key (a router, gate or classifier)")
+            raise CannotMapError(
+                "its scores come from a parameter, not from query times key (a router, gate or classifier)"
+            )
         if entry.scores is None and any(factor.kind == "unknown" for factor in key):
-            raise CannotMap("a softmax with no query times key behind it, over a dimension of unknown meaning")
+            raise CannotMapError("a softmax with no query times key behind it, over a dimension of unknown meaning")
 
     def _operands(self, entry: Softmax, layout: Layout) -> tuple[Tensor | None, Tensor | None]:
         """Query and key vectors in the weights' layout, where they have one."""
@@ -172,13 +185,18 @@ class Sites:
         others = [tag for tag in tags if tag is not None and tag.pooled is None and tag.projected]
         for tag in tags:
             if tag is not None and tag.pooled is not None and others and is_feature(tag.pooled[0]):
-                self.recorder.reject(tag.pooled[1], "features normalised over positions, then queries (linear attention)")
+                self.recorder.reject(
+                    tag.pooled[1], "features normalised over positions, then queries (linear attention)"
+                )
 
     # Fused kernels.
 
     def fused(self, given: dict[str, Any], out: Tensor) -> None:
         """`scaled_dot_product_attention`: the weights follow from its arguments."""
-        kept_out = out if self.recorder.options.grad else None
+        options = self.recorder.options
+        kept_out = out if options.grad else None
+        if not options.values and not options.grad:
+            given["value"] = None  # or the noted call would keep it alive
         self._pending.append(_FusedCall(given, kept_out, out.dtype, self.place, self.kind_hint))
         if self._at_once:
             self.work_out()
@@ -194,7 +212,7 @@ class Sites:
                 self._replayed, self.kind_hint = call.place, call.kind_hint
                 try:
                     self._fused(call.given, call.out, call.dtype)
-                except CannotMap as reason:
+                except CannotMapError as reason:
                     self.refuse("scaled_dot_product_attention", str(reason), call.given["query"].shape)
         self._replayed, self.kind_hint = None, hint
 
@@ -229,7 +247,9 @@ class Sites:
         key_dims = known_dims(key_tag.dims if key_tag else None, key.shape)
         lead = query_dims[:-2]
         if any(factor.kind == "unknown" for dim in lead for factor in dim):
-            candidate = fitted(key_dims[:-2], [size_of(dim) for dim in lead]) if len(key_dims) == len(query_dims) else lead
+            candidate = (
+                fitted(key_dims[:-2], [size_of(dim) for dim in lead]) if len(key_dims) == len(query_dims) else lead
+            )
             lead = candidate if not any(factor.kind == "unknown" for dim in candidate for factor in dim) else lead
         order = worst_order([tag.order for tag in (query_tag, key_tag) if tag is not None])
         check_mappable(lead, query_dims[-2], key_dims[-2], order, kind_of(query_dims[-1]))
@@ -237,12 +257,13 @@ class Sites:
         return layout_of(lead, row, key_dims[-2]), order
 
     def _add_fused(
-        self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor, out: Tensor | None,
-        dtype: torch.dtype, scoring: TorchScoring | None, notes: tuple[str, ...],
+        self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor | None,
+        out: Tensor | None,        dtype: torch.dtype, scoring: TorchScoring | None, notes: tuple[str, ...],
         weights: LazyWeights | None = None, scale: float | None = None,
     ) -> None:  # fmt: skip
         query_tag, key_tag = self.table.get(query), self.table.get(key)
-        q, k, v = layout.apply(query), layout.apply(key, rows_are_queries=False), layout.apply(value, rows_are_queries=False)
+        q, k = layout.apply(query), layout.apply(key, rows_are_queries=False)
+        v = None if value is None else _kept(layout.apply(value, rows_are_queries=False), self.table.get(value))
         batch = max([q.shape[0], k.shape[0]] + [m.shape[0] for m in _masks(scoring) if m.dim() == 4])
         record = self._new_record(
             source,
@@ -251,7 +272,7 @@ class Sites:
             order=order,
             query=_kept(q, query_tag),
             key=_kept(k, key_tag),
-            value=_kept(v, self.table.get(value)),
+            value=v,
             scoring=scoring,
             computed_weights=weights,
             scale=scoring.scale if scoring else scale,
@@ -312,7 +333,9 @@ class Sites:
         self.work_out()
         for entry in self.softmaxes:
             if entry.scores is not None and entry.uses == 0:
-                reason = entry.lost or "query times key and a softmax, but its result was not seen multiplied with values"
+                reason = (
+                    entry.lost or "query times key and a softmax, but its result was not seen multiplied with values"
+                )
                 place = Place(entry.location, 0, "", 0)
                 self.recorder.refuse(place, "softmax", reason, tuple(int(s) for s in entry.probabilities.shape))
         self.softmaxes.clear()
@@ -323,7 +346,7 @@ def _by_hand(weights: Tensor, tag: Tag) -> Softmax:
     """Scores that were normalised without a softmax call: rows are not negative and sum to 1.
 
     Raises:
-        CannotMap: they are not normalised; this is linear attention, or normalised afterwards.
+        CannotMapError: they are not normalised; this is linear attention, or normalised afterwards.
     """
     assert tag.key is not None and tag.dims is not None and isinstance(tag.role, Scores)
     tolerance = 1e-3 if weights.dtype in (torch.float32, torch.float64) else 2e-2
@@ -333,7 +356,9 @@ def _by_hand(weights: Tensor, tag: Tag) -> Softmax:
     # exp / (1 + sum of exp): a softmax with room for attending to nothing.
     below_one = positive and "exp" in tag.role.steps and bool(sums.amax() < 1 + tolerance)
     if not (to_one or below_one):
-        raise CannotMap("query times key met values without a softmax (linear attention, or normalised afterwards)")
+        raise CannotMapError(
+            "query times key met values without a softmax (linear attention, or normalised afterwards)"
+        )
     return Softmax(weights.detach(), tag.dims, tag.key, tag.role, "", by_hand=True)
 
 
@@ -357,7 +382,7 @@ def _or_none(layout: Layout, tensor: Tensor, *, queries: bool = False) -> Tensor
     """The tensor in the layout, or None where its dimensions do not follow the weights'."""
     try:
         return layout.apply(tensor.detach(), rows_are_queries=queries)
-    except (CannotMap, RuntimeError):
+    except (CannotMapError, RuntimeError):
         return None
 
 
@@ -389,9 +414,9 @@ def _masks(scoring: TorchScoring | None) -> list[Tensor]:
 def _check_plain_tensor(*tensors: Tensor) -> None:
     for tensor in tensors:
         if tensor.is_nested:
-            raise CannotMap("nested (jagged) tensors have no single (query, key) matrix")
+            raise CannotMapError("nested (jagged) tensors have no single (query, key) matrix")
         if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-            raise CannotMap("inside torch.func.vmap or grad, where tensors stand for many; capture outside of it")
+            raise CannotMapError("inside torch.func.vmap or grad, where tensors stand for many; capture outside of it")
 
 
 def _notes(entry: Softmax, tag: Tag) -> tuple[str, ...]:

@@ -15,7 +15,17 @@ from torch.overrides import TorchFunctionMode
 from . import _torch_functions as fn
 from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of
 from ._torch_einsum import follow_einsum
-from ._torch_follow import RULES, Rule, follow_activation, follow_arithmetic, follow_joined, follow_parts, follow_rule, follow_write, projected_dims
+from ._torch_follow import (
+    RULES,
+    Rule,
+    follow_activation,
+    follow_arithmetic,
+    follow_joined,
+    follow_parts,
+    follow_rule,
+    follow_write,
+    projected_dims,
+)
 from ._torch_layout import known_dims
 from ._torch_sites import Sites
 from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
@@ -38,9 +48,12 @@ def _by_rule(rule: Rule, table: TagTable, func: Any, args: tuple[Any, ...], kwar
     follow_rule(table, rule, func, args, kwargs, out)
 
 
+_graph_task = torch._C._current_graph_task_id
+
+
 def in_backward() -> bool:
     """Whether autograd is running in this thread: activation checkpointing then runs the forward again."""
-    return int(torch._C._current_graph_task_id()) != -1
+    return int(_graph_task()) != -1
 
 
 class Watcher(TorchFunctionMode):
@@ -70,6 +83,14 @@ class Watcher(TorchFunctionMode):
             for function in family
         }
 
+    def start(self) -> None:
+        """See every call of this thread from now on."""
+        TorchFunctionMode.__enter__(self)
+
+    def stop(self) -> None:
+        """See no more calls."""
+        TorchFunctionMode.__exit__(self, None, None, None)
+
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -78,7 +99,7 @@ class Watcher(TorchFunctionMode):
         if plan is None:
             plan = self.plans[func] = self._plan(func)
         what, action = plan
-        if what == IGNORED or in_backward():
+        if what == IGNORED or _graph_task() != -1:  # as in_backward(), without a call for each operation
             return func(*args, **kwargs)
         if what == HANDLED:
             return action(func, args, kwargs)
@@ -253,24 +274,20 @@ class Watcher(TorchFunctionMode):
 
     def _used(self, first: Tensor, first_tag: Tag | None, second: Tensor, second_tag: Tag | None, out: Tensor) -> bool:
         """Whether this is softmax weights meeting their values; then it is reported."""
-        if first_tag is not None and first_tag.role is not None and first_tag.key_axis() == -1:
-            if isinstance(first_tag.role, Softmax) or not self.is_parameter(second):
-                self.sites.use(first, first_tag, second, out, values_are_parameters=self.is_parameter(second))
-                return True
+        ready = first_tag is not None and first_tag.role is not None and first_tag.key_axis() == -1
+        if ready and first_tag is not None and (isinstance(first_tag.role, Softmax) or not self.is_parameter(second)):
+            self.sites.use(first, first_tag, second, out, values_are_parameters=self.is_parameter(second))
+            return True
         if second_tag is not None and isinstance(second_tag.role, Softmax) and second_tag.key_axis() == -2:
             flipped, values = second.transpose(-1, -2), first.transpose(-1, -2)
             assert second_tag.dims is not None
             dims = (*second_tag.dims[:-2], second_tag.dims[-1], second_tag.dims[-2])
             tag = second_tag.replaced(dims=dims)
-            self.sites.use(
-                flipped, tag, values, out.transpose(-1, -2), values_are_parameters=self.is_parameter(first)
-            )
+            self.sites.use(flipped, tag, values, out.transpose(-1, -2), values_are_parameters=self.is_parameter(first))
             return True
         return False
 
-    def _score(
-        self, first: Tensor, first_tag: Tag | None, second: Tensor, second_tag: Tag | None, out: Tensor
-    ) -> None:
+    def _score(self, first: Tensor, first_tag: Tag | None, second: Tensor, second_tag: Tag | None, out: Tensor) -> None:
         """Tag a product of two data tensors as scores: rows from the first, columns from the second."""
         if not out.is_floating_point() or first.shape[-1] == 1:
             return
@@ -282,9 +299,7 @@ class Watcher(TorchFunctionMode):
         key = Factor(int(second.shape[-1]), kind_of(column))
         lead = self._lead(first_dims, second_dims, out)
         orders = [tag.order for tag in (first_tag, second_tag) if tag is not None]
-        scores = Scores(
-            first.detach(), second.detach().transpose(-1, -2), first_tag, second_tag, tuple(row), (key,)
-        )
+        scores = Scores(first.detach(), second.detach().transpose(-1, -2), first_tag, second_tag, tuple(row), (key,))
         scores.contracted = kind_of(first_dims[-1])
         self.table.set(
             out, Tag(dims=(*lead, row, (key,)), order=worst_order(orders), role=scores, key=key, projected=True)
@@ -338,11 +353,11 @@ class Watcher(TorchFunctionMode):
         key = args[1] if len(args) > 1 else kwargs["key"]
         before = self.sites.kind_hint
         self.sites.kind_hint = "self" if query is key else "cross"
-        TorchFunctionMode.__enter__(self)
+        self.start()
         try:
             return _MULTI_HEAD_BODY(*args, **kwargs)
         finally:
-            TorchFunctionMode.__exit__(self, None, None, None)
+            self.stop()
             self.sites.kind_hint = before
 
 

