@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check lint format types bench clean
+.PHONY: help demo test test-fast lint format types bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,13 +17,11 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Capture a real model on a real sentence, offline, and show what its heads do
 	$(BIN)/attncore demo
 
-test: $(VENV)/.dev ## Run every test
+test: $(VENV)/.dev lint types ## Run everything that continuous integration runs: lint, types and every test
 	$(BIN)/pytest -n $(JOBS)
 
 test-fast: $(VENV)/.dev ## Run the tests that need no framework
 	$(BIN)/pytest -n $(JOBS) --ignore=tests/torch --ignore=tests/test_wheel.py --ignore=tests/test_cli_models.py
-
-check: lint types test ## Run everything that must pass before a change is handed in
 
 lint: $(VENV)/.dev ## Look for mistakes and for style
 	$(BIN)/ruff check .
@@ -36,8 +34,9 @@ format: $(VENV)/.dev ## Put the source into its one format
 types: $(VENV)/.dev ## Check the types
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev ## Compare what is captured with what each architecture applies, and print the table
+bench: $(VENV)/.dev ## Compare captured weights with what each architecture applies, and time captures
 	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS)
+	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/capture_cost.py
 
 clean: ## Remove what was built or cached; the virtual environment stays
 	rm -rf build dist *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -57,7 +57,7 @@ def run_demo(name: str, text: str | None, output: Path) -> AttentionTrace:
         ModelLoadError: the package that carries the model is not installed.
     """
     demo = MODELS[name]
-    folder = _folder_of(demo)
+    folder = folder_of(demo)
     # The files are here; without this, transformers asks the hub about them.
     os.environ["HF_HUB_OFFLINE"] = "1"
     sentence = demo.text if text is None else text
@@ -70,7 +70,7 @@ def run_demo(name: str, text: str | None, output: Path) -> AttentionTrace:
     return trace
 
 
-def _folder_of(demo: DemoModel) -> Path:
+def folder_of(demo: DemoModel) -> Path:
     """Where the package keeps the model's files; the package itself is not imported."""
     spec = find_spec(demo.module)
     locations = None if spec is None else spec.submodule_search_locations
