@@ -40,7 +40,7 @@ bench: $(VENV)/.dev ## Compare captured weights with what each architecture appl
 
 clean: ## Remove what was built or cached; the virtual environment stays
 	rm -rf build dist *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find src tests benchmarks examples plugins -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up. A stamp is newer than what it was made from, so it is made again only when that changes.
 

@@ -96,9 +96,14 @@ def test_an_error_that_is_caught_inside_the_block() -> None:
 def test_an_error_in_the_block_but_outside_the_model() -> None:
     """What the user's own code raises passes through."""
     model, x = Stack(), hidden()
-    with untouched(model), pytest.raises(ZeroDivisionError), attncore.capture(model) as session:
-        session(x)
-        raise ZeroDivisionError
+
+    def run() -> None:
+        with attncore.capture(model) as session:
+            session(x)
+            raise ZeroDivisionError
+
+    with untouched(model), pytest.raises(ZeroDivisionError):
+        run()
 
 
 def test_nested_captures() -> None:
