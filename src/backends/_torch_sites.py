@@ -12,6 +12,21 @@ from torch import Tensor
 from attncore.weights import LazyWeights
 
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
+from ._torch_findings import (
+    arranged_or_none,
+    check_plain_tensor,
+    common_span,
+    dtype_name,
+    four_sizes,
+    mask_or_bias,
+    masks_of,
+    normalised_by_hand,
+    notes_on,
+    own_copy,
+    role_name,
+    weights_to_keep,
+)
+from ._torch_gradient_hooks import GradientInto, OutputGradient, WeightsGradient
 from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
@@ -76,7 +91,7 @@ class Sites:
         entry = Softmax(out.detach(), dims, key, scores, self.place.name, learned_scores=learned)
         entry.keys_first = along_rows and not along_columns
         if self.recorder.options.grad and out.requires_grad:
-            out.register_hook(_GradientInto(entry))
+            out.register_hook(GradientInto(entry))
         self.softmaxes.append(entry)
         self.table.set(
             out,
@@ -100,13 +115,13 @@ class Sites:
             try:
                 self._use(weights, tag, values, out, values_are_parameters)
             except CannotMapError as reason:
-                self.refuse(_role_name(tag), str(reason), weights.shape)
+                self.refuse(role_name(tag), str(reason), weights.shape)
                 if isinstance(tag.role, Softmax):
                     tag.role.uses += 1
 
     def _use(self, weights: Tensor, tag: Tag, values: Tensor, out: Tensor | None, values_are_parameters: bool) -> None:
         assert tag.dims is not None
-        entry = tag.role if isinstance(tag.role, Softmax) else _by_hand(weights, tag)
+        entry = tag.role if isinstance(tag.role, Softmax) else normalised_by_hand(weights, tag)
         entry.uses += 1
         if entry.uses > 1:
             self._used_again(entry, weights)
@@ -122,7 +137,7 @@ class Sites:
             if entry.scores is not None
             else layout_of(lead, fresh((size_of(row),), "plain")[0])
         )
-        kept = layout.apply(_as_seen(entry, tag, weights))
+        kept = layout.apply(weights_to_keep(entry, tag, weights))
         query, key_vectors = self._operands(entry, layout)
         record = self._new_record(
             "softmax",
@@ -131,23 +146,23 @@ class Sites:
                 entry.scores.second_tag if entry.scores else None,
                 entry,
             ),
-            shape=_four(kept.shape),
+            shape=four_sizes(kept.shape),
             order=tag.order,
             weights=kept.detach(),
             query=query,
             key=key_vectors,
-            value=_or_none(layout, values),
+            value=arranged_or_none(layout, values),
             scale=entry.scores.scale if entry.scores else None,
-            span=_span(entry.scores.first_tag, entry.scores.second_tag) if entry.scores else None,
-            notes=_notes(entry, tag),
-            model_dtype=_dtype_name(weights.dtype),
+            span=common_span(entry.scores.first_tag, entry.scores.second_tag) if entry.scores else None,
+            notes=notes_on(entry, tag),
+            model_dtype=dtype_name(weights.dtype),
         )
         entry.record = record
         if entry.scores is None and out is not None:
             kinds: Dims = (*lead, row, *fresh(out.shape[-1:], "feature"))
             self.table.set(out, Tag(dims=kinds if len(kinds) == out.dim() else None, pooled=(row, record)))
         if self.recorder.options.grad:
-            record.gradient_of_output = _WeightsGradient(entry, layout)
+            record.gradient_of_output = WeightsGradient(entry, layout)
         self.recorder.add(record)
 
     def _used_again(self, entry: Softmax, weights: Tensor) -> None:
@@ -176,7 +191,7 @@ class Sites:
         first, second = scores.first, scores.second
         if entry.keys_first:
             first, second = second, first
-        return _or_none(layout, first, queries=True), _or_none(layout, second)
+        return arranged_or_none(layout, first, queries=True), arranged_or_none(layout, second)
 
     def check_pooled(self, *tags: Tag | None) -> None:
         """A pooling whose rows are contracted by another product was one half of linear attention."""
@@ -218,13 +233,13 @@ class Sites:
 
     def _fused(self, given: dict[str, Any], out: Tensor | None, dtype: torch.dtype) -> None:
         query, key, value = given["query"], given["key"], given["value"]
-        _check_plain_tensor(query, key)
+        check_plain_tensor(query, key)
         layout, order = self._fused_layout(query, key)
         scale = given.get("scale")
         scoring = TorchScoring(
             scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]),
             causal=bool(given.get("is_causal", False)),
-            **_mask_or_bias(given.get("attn_mask"), layout, query, key),
+            **mask_or_bias(given.get("attn_mask"), layout, query, key),
         )
         notes = ("dropout is applied after these weights",) if given.get("dropout_p") else ()
         self._add_fused("sdpa", layout, order, query, key, value, out, dtype, scoring, notes)
@@ -263,27 +278,27 @@ class Sites:
     ) -> None:  # fmt: skip
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         q, k = layout.apply(query), layout.apply(key, rows_are_queries=False)
-        v = None if value is None else _kept(layout.apply(value, rows_are_queries=False), self.table.get(value))
-        batch = max([q.shape[0], k.shape[0]] + [m.shape[0] for m in _masks(scoring) if m.dim() == 4])
+        v = None if value is None else own_copy(layout.apply(value, rows_are_queries=False), self.table.get(value))
+        batch = max([q.shape[0], k.shape[0]] + [m.shape[0] for m in masks_of(scoring) if m.dim() == 4])
         record = self._new_record(
             source,
             kind=self._kind(query_tag, key_tag, None, same=query is key, lengths=(q.shape[2], k.shape[2])),
             shape=(int(batch), int(q.shape[1]), int(q.shape[2]), int(k.shape[2])),
             order=order,
-            query=_kept(q, query_tag),
-            key=_kept(k, key_tag),
+            query=own_copy(q, query_tag),
+            key=own_copy(k, key_tag),
             value=v,
             scoring=scoring,
             computed_weights=weights,
             scale=scoring.scale if scoring else scale,
-            span=_span(query_tag, key_tag),
+            span=common_span(query_tag, key_tag),
             notes=notes,
             observed=False,
-            model_dtype=_dtype_name(dtype),
+            model_dtype=dtype_name(dtype),
         )
         if self.recorder.options.grad and isinstance(out, Tensor) and out.requires_grad:
             record.gradients = Gradients()
-            out.register_hook(_OutputGradient(record.gradients, layout))
+            out.register_hook(OutputGradient(record.gradients, layout))
             record.extra["value_for_gradient"] = record.value
         self.recorder.add(record)
 
@@ -340,151 +355,3 @@ class Sites:
                 self.recorder.refuse(place, "softmax", reason, tuple(int(s) for s in entry.probabilities.shape))
         self.softmaxes.clear()
         self.table.clear()
-
-
-def _by_hand(weights: Tensor, tag: Tag) -> Softmax:
-    """Scores that were normalised without a softmax call: rows are not negative and sum to 1.
-
-    Raises:
-        CannotMapError: they are not normalised; this is linear attention, or normalised afterwards.
-    """
-    assert tag.key is not None and tag.dims is not None and isinstance(tag.role, Scores)
-    tolerance = 1e-3 if weights.dtype in (torch.float32, torch.float64) else 2e-2
-    sums = weights.float().sum(-1)
-    positive = weights.numel() > 0 and bool(weights.amin() >= 0)
-    to_one = positive and bool((sums - 1).abs().amax() < tolerance)
-    # exp / (1 + sum of exp): a softmax with room for attending to nothing.
-    below_one = positive and "exp" in tag.role.steps and bool(sums.amax() < 1 + tolerance)
-    if not (to_one or below_one):
-        raise CannotMapError(
-            "query times key met values without a softmax (linear attention, or normalised afterwards)"
-        )
-    return Softmax(weights.detach(), tag.dims, tag.key, tag.role, "", by_hand=True)
-
-
-def _as_seen(entry: Softmax, tag: Tag, weights: Tensor) -> Tensor:
-    """The weights to keep, in the layout of ``weights``: those applied, but before dropout and mixing of heads."""
-    before = entry.probabilities
-    undone = {"dropout", "head mixing"}
-    if tag.changes and undone.issuperset(tag.changes) and before.numel() == weights.numel():
-        return _arranged_like(before, entry, weights, tag)
-    return weights.detach()
-
-
-def _arranged_like(before: Tensor, entry: Softmax, weights: Tensor, tag: Tag) -> Tensor:
-    """The softmax's own output, its key dimension last."""
-    place = next(i for i, dim in enumerate(entry.dims) if len(dim) == 1 and dim[0] is entry.key)
-    moved = before.movedim(place, -1)
-    return moved.reshape(weights.shape) if moved.shape[-2:] == weights.shape[-2:] else weights.detach()
-
-
-def _or_none(layout: Layout, tensor: Tensor, *, queries: bool = False) -> Tensor | None:
-    """The tensor in the layout, or None where its dimensions do not follow the weights'."""
-    try:
-        return layout.apply(tensor.detach(), rows_are_queries=queries)
-    except (CannotMapError, RuntimeError):
-        return None
-
-
-def _kept(tensor: Tensor, tag: Tag | None) -> Tensor:
-    """A tensor that nobody will overwrite: copied when it was written in place, or is not the model's own product."""
-    from ._torch_arrays import own_memory
-
-    foreign = tag is None or not tag.projected
-    return own_memory(tensor, always=foreign or (tag is not None and tag.written))
-
-
-def _mask_or_bias(mask: Any, layout: Layout, query: Tensor, key: Tensor) -> dict[str, Tensor]:
-    """The mask in (batch, heads, query, key), each 1 where it is shared."""
-    if mask is None:
-        return {}
-    mask = mask.detach()
-    if layout.plain:
-        four = mask.reshape(*([1] * (4 - mask.dim())), *mask.shape)
-    else:
-        full = torch.broadcast_shapes(mask.shape, (*query.shape[:-2], query.shape[-2], key.shape[-2]))
-        four = layout.apply(mask.expand(full))
-    return {"mask": four} if mask.dtype == torch.bool else {"bias": four}
-
-
-def _masks(scoring: TorchScoring | None) -> list[Tensor]:
-    return [] if scoring is None else [part for part in (scoring.mask, scoring.bias) if part is not None]
-
-
-def _check_plain_tensor(*tensors: Tensor) -> None:
-    for tensor in tensors:
-        if tensor.is_nested:
-            raise CannotMapError("nested (jagged) tensors have no single (query, key) matrix")
-        if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-            raise CannotMapError("inside torch.func.vmap or grad, where tensors stand for many; capture outside of it")
-
-
-def _notes(entry: Softmax, tag: Tag) -> tuple[str, ...]:
-    """What a reader of the weights must know, in words."""
-    said = {
-        "dropout": "dropout is applied after these weights",
-        "head mixing": "heads are mixed after these weights (talking heads)",
-        "sliced": "a column of the softmax was cut off (a sink), so rows may sum below 1",
-    }
-    notes = [said[change] for change in dict.fromkeys(tag.changes) if change in said]
-    other = [change for change in dict.fromkeys(tag.changes) if change not in said]
-    if other:
-        notes.append(f"the model changed the weights after the softmax ({', '.join(other)})")
-    if entry.by_hand:
-        notes.append("normalised by hand, not by a softmax call")
-    if entry.scores is None:
-        notes.append("no query times key behind the softmax (pooling with learned scores)")
-    return tuple(notes)
-
-
-def _span(query: Tag | None, key: Tag | None) -> tuple[int, int, int] | None:
-    """The part of the sequence that both queries and keys are."""
-    if query is None or key is None or query.span != key.span:
-        return None
-    return query.span
-
-
-def _role_name(tag: Tag) -> str:
-    return "softmax" if isinstance(tag.role, Softmax) else "query times key"
-
-
-def _four(shape: torch.Size) -> tuple[int, int, int, int]:
-    return int(shape[0]), int(shape[1]), int(shape[2]), int(shape[3])
-
-
-def _dtype_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-class _GradientInto:
-    """A tensor hook that keeps the gradient of a softmax output."""
-
-    def __init__(self, entry: Softmax) -> None:
-        self.entry = entry
-
-    def __call__(self, gradient: Tensor) -> None:
-        self.entry.gradient = gradient.detach()
-
-
-class _WeightsGradient:
-    """The gradient of weights that were seen as a tensor, in (batch, heads, query, key)."""
-
-    def __init__(self, entry: Softmax, layout: Layout) -> None:
-        self.entry, self.layout = entry, layout
-
-    def __call__(self) -> Tensor | None:
-        gradient = self.entry.gradient
-        if gradient is None:
-            return None
-        place = next(i for i, dim in enumerate(self.entry.dims) if len(dim) == 1 and dim[0] is self.entry.key)
-        return self.layout.apply(gradient.movedim(place, -1))
-
-
-class _OutputGradient:
-    """A tensor hook that keeps the gradient of a fused attention's output, in (batch, heads, query, value_dim)."""
-
-    def __init__(self, gradients: Gradients, layout: Layout) -> None:
-        self.gradients, self.layout = gradients, layout
-
-    def __call__(self, gradient: Tensor) -> None:
-        self.gradients.output = self.layout.apply(gradient.detach())

@@ -16,8 +16,6 @@ from . import _torch_functions as fn
 from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of
 from ._torch_einsum import follow_einsum
 from ._torch_follow import (
-    RULES,
-    Rule,
     follow_activation,
     follow_arithmetic,
     follow_joined,
@@ -27,6 +25,7 @@ from ._torch_follow import (
     projected_dims,
 )
 from ._torch_layout import known_dims
+from ._torch_shapes import RULES, Rule
 from ._torch_sites import Sites
 from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
 

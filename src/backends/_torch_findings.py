@@ -1,0 +1,125 @@
+"""Small questions about a softmax or a fused call: which weights to keep, what to note, which memory is ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._torch_arrays import own_memory
+from ._torch_layout import CannotMapError, Layout
+from ._torch_probabilities import TorchScoring
+from ._torch_tags import Scores, Softmax, Tag
+
+
+def normalised_by_hand(weights: Tensor, tag: Tag) -> Softmax:
+    """Scores that were normalised without a softmax call: rows are not negative and sum to 1.
+
+    Raises:
+        CannotMapError: they are not normalised; this is linear attention, or normalised afterwards.
+    """
+    assert tag.key is not None and tag.dims is not None and isinstance(tag.role, Scores)
+    tolerance = 1e-3 if weights.dtype in (torch.float32, torch.float64) else 2e-2
+    sums = weights.float().sum(-1)
+    positive = weights.numel() > 0 and bool(weights.amin() >= 0)
+    to_one = positive and bool((sums - 1).abs().amax() < tolerance)
+    # exp / (1 + sum of exp): a softmax with room for attending to nothing.
+    below_one = positive and "exp" in tag.role.steps and bool(sums.amax() < 1 + tolerance)
+    if not (to_one or below_one):
+        raise CannotMapError(
+            "query times key met values without a softmax (linear attention, or normalised afterwards)"
+        )
+    return Softmax(weights.detach(), tag.dims, tag.key, tag.role, "", by_hand=True)
+
+
+def weights_to_keep(entry: Softmax, tag: Tag, weights: Tensor) -> Tensor:
+    """The weights to keep, in the layout of ``weights``: those applied, but before dropout and mixing of heads."""
+    before = entry.probabilities
+    undone = {"dropout", "head mixing"}
+    if tag.changes and undone.issuperset(tag.changes) and before.numel() == weights.numel():
+        return _arranged_like(before, entry, weights, tag)
+    return weights.detach()
+
+
+def _arranged_like(before: Tensor, entry: Softmax, weights: Tensor, tag: Tag) -> Tensor:
+    """The softmax's own output, its key dimension last."""
+    place = next(i for i, dim in enumerate(entry.dims) if len(dim) == 1 and dim[0] is entry.key)
+    moved = before.movedim(place, -1)
+    return moved.reshape(weights.shape) if moved.shape[-2:] == weights.shape[-2:] else weights.detach()
+
+
+def arranged_or_none(layout: Layout, tensor: Tensor, *, queries: bool = False) -> Tensor | None:
+    """The tensor in the layout, or None where its dimensions do not follow the weights'."""
+    try:
+        return layout.apply(tensor.detach(), rows_are_queries=queries)
+    except (CannotMapError, RuntimeError):
+        return None
+
+
+def own_copy(tensor: Tensor, tag: Tag | None) -> Tensor:
+    """A tensor that nobody will overwrite: copied when it was written in place, or is not the model's own product."""
+    foreign = tag is None or not tag.projected
+    return own_memory(tensor, always=foreign or (tag is not None and tag.written))
+
+
+def mask_or_bias(mask: Any, layout: Layout, query: Tensor, key: Tensor) -> dict[str, Tensor]:
+    """The mask in (batch, heads, query, key), each 1 where it is shared."""
+    if mask is None:
+        return {}
+    mask = mask.detach()
+    if layout.plain:
+        four = mask.reshape(*([1] * (4 - mask.dim())), *mask.shape)
+    else:
+        full = torch.broadcast_shapes(mask.shape, (*query.shape[:-2], query.shape[-2], key.shape[-2]))
+        four = layout.apply(mask.expand(full))
+    return {"mask": four} if mask.dtype == torch.bool else {"bias": four}
+
+
+def masks_of(scoring: TorchScoring | None) -> list[Tensor]:
+    return [] if scoring is None else [part for part in (scoring.mask, scoring.bias) if part is not None]
+
+
+def check_plain_tensor(*tensors: Tensor) -> None:
+    for tensor in tensors:
+        if tensor.is_nested:
+            raise CannotMapError("nested (jagged) tensors have no single (query, key) matrix")
+        if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            raise CannotMapError("inside torch.func.vmap or grad, where tensors stand for many; capture outside of it")
+
+
+def notes_on(entry: Softmax, tag: Tag) -> tuple[str, ...]:
+    """What a reader of the weights must know, in words."""
+    said = {
+        "dropout": "dropout is applied after these weights",
+        "head mixing": "heads are mixed after these weights (talking heads)",
+        "sliced": "a column of the softmax was cut off (a sink), so rows may sum below 1",
+    }
+    notes = [said[change] for change in dict.fromkeys(tag.changes) if change in said]
+    other = [change for change in dict.fromkeys(tag.changes) if change not in said]
+    if other:
+        notes.append(f"the model changed the weights after the softmax ({', '.join(other)})")
+    if entry.by_hand:
+        notes.append("normalised by hand, not by a softmax call")
+    if entry.scores is None:
+        notes.append("no query times key behind the softmax (pooling with learned scores)")
+    return tuple(notes)
+
+
+def common_span(query: Tag | None, key: Tag | None) -> tuple[int, int, int] | None:
+    """The part of the sequence that both queries and keys are."""
+    if query is None or key is None or query.span != key.span:
+        return None
+    return query.span
+
+
+def role_name(tag: Tag) -> str:
+    return "softmax" if isinstance(tag.role, Softmax) else "query times key"
+
+
+def four_sizes(shape: torch.Size) -> tuple[int, int, int, int]:
+    return int(shape[0]), int(shape[1]), int(shape[2]), int(shape[3])
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
