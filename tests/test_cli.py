@@ -74,7 +74,7 @@ def test_a_module_in_the_current_folder_is_found() -> None:
 def test_show_draws_a_saved_trace(saved: Path) -> None:
     """Each of the terminal's views, with the options given."""
     assert "layers.0.attention" in succeeded("show", str(saved))
-    for view in attncore.installed_renderers()["terminal"]:
+    for view in attncore.renderers()["terminal"]:
         assert succeeded("show", str(saved), "--view", view).strip()
     one = succeeded(
         "show", str(saved), "--view", "head", *["--layer", "2", "--head", "0", "--query", "5", "--batch", "1"]

@@ -104,8 +104,8 @@ def test_a_plugin_registers_a_renderer_and_a_backend(install: Any) -> None:
             register(TinyBackend())
 
     install(tiny=Plugin())
-    assert attncore.installed_renderers()["tiny"] == ("only",)
-    assert "tiny" in attncore.installed_backends()
+    assert attncore.renderers()["tiny"] == ("only",)
+    assert "tiny" in attncore.backends()
     assert find_renderer("tiny").name == find_backend("tiny").name == "tiny"
     assert plugins().renderers["tiny"].distribution == "attncore-tiny 1.2"
 
@@ -204,8 +204,8 @@ def test_an_environment_variable_restricts_plugins(
     install(one=renderer_plugin(TinyRenderer("one")), two=renderer_plugin(TinyRenderer("two")))
     if value is not None:
         monkeypatch.setenv("ATTNCORE_PLUGINS", value)
-    assert {"one", "two"} & set(attncore.installed_renderers()) == expected
-    assert "terminal" in attncore.installed_renderers()
+    assert {"one", "two"} & set(attncore.renderers()) == expected
+    assert "terminal" in attncore.renderers()
 
 
 def test_a_restricted_plugin_is_not_even_imported(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:

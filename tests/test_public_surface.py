@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,13 +40,13 @@ ATTNCORE = [
     "UnavailableError",
     "UnsupportedModelError",
     "__version__",
+    "backends",
     "capture",
     "hookimpl",
     "hookspec",
-    "installed_backends",
-    "installed_renderers",
     "load",
     "render",
+    "renderers",
     "trace",
 ]
 TESTING = [
@@ -77,12 +79,21 @@ def test_nothing_public_is_left_out_of_all() -> None:
     assert public == set()
 
 
-def test_no_public_name_is_hidden_by_a_module() -> None:
-    """Importing a submodule binds its name on the package, so no function may share a name with one."""
+def test_a_module_that_shares_a_public_name_is_the_function_too() -> None:
+    """Importing a submodule binds its name on the package: `attncore.renderers()` must work before and after."""
     folder = Path(attncore.__file__).parent
     modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert modules & set(attncore.__all__) == set()
-    assert "backends" in modules
+    assert modules & set(attncore.__all__) == {"backends", "renderers"}
+    program = (
+        "import attncore, types\n"
+        "assert isinstance(attncore.renderers, types.FunctionType)\n"
+        "before = attncore.renderers(), attncore.backends()\n"
+        "import attncore.renderers.terminal, attncore.backends.torch\n"
+        "assert isinstance(attncore.renderers, types.ModuleType)\n"
+        "assert (attncore.renderers(), attncore.backends()) == before\n"
+        "assert 'terminal' in before[0] and 'torch' in before[1]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_every_error_is_an_attncore_error() -> None:

@@ -132,7 +132,7 @@ def test_a_renderer_that_breaks_the_contract_is_found(case: str) -> None:
         check_renderer(renderer)
 
 
-@pytest.mark.parametrize("name", attncore.installed_renderers())
+@pytest.mark.parametrize("name", attncore.renderers())
 def test_every_installed_renderer_keeps_the_contract(name: str) -> None:
     """Our own renderers pass what plugin authors are asked to pass."""
     from attncore.plugins import find_renderer

@@ -7,7 +7,7 @@ Attention weights show where information can flow, not what caused an output.
 """
 
 from attncore._version import __version__
-from attncore.api import capture, installed_backends, installed_renderers, trace
+from attncore.api import backends, capture, renderers, trace
 from attncore.attention import AttentionTrace
 from attncore.axis import TokenAxis
 from attncore.coverage import Coverage, CoverageEntry
@@ -59,12 +59,12 @@ __all__ = [
     "UnavailableError",
     "UnsupportedModelError",
     "__version__",
+    "backends",
     "capture",
     "hookimpl",
     "hookspec",
-    "installed_backends",
-    "installed_renderers",
     "load",
     "render",
+    "renderers",
     "trace",
 ]

@@ -85,11 +85,11 @@ def choose_backend(model: Any, name: str | None = None) -> Backend:
     )
 
 
-def installed_renderers() -> dict[str, tuple[str, ...]]:
+def renderers() -> dict[str, tuple[str, ...]]:
     """The installed renderers and their views."""
     return {name: tuple(registered.thing.views) for name, registered in plugins().renderers.items()}
 
 
-def installed_backends() -> tuple[str, ...]:
+def backends() -> tuple[str, ...]:
     """The names of the installed backends, whether or not their framework is."""
     return tuple(plugins().backends)

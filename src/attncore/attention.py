@@ -177,7 +177,7 @@ class AttentionTrace(Sequence[AttentionLayer]):
         save(self, path)
 
     def render(self, renderer: str | None = None, *, view: str | None = None, **options: Any) -> Rendered:
-        """Show the trace with one of `attncore.installed_renderers()`; the result shows or saves itself."""
+        """Show the trace with one of `attncore.renderers()`; the result shows or saves itself."""
         from attncore.rendering import render
 
         return render(self, renderer, view=view, **options)

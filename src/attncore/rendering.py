@@ -68,7 +68,7 @@ def render(
 
     Args:
         trace: what to show.
-        renderer: its name, as in `attncore.installed_renderers()`, or a renderer itself; by default the first.
+        renderer: its name, as in `attncore.renderers()`, or a renderer itself; by default the first.
         view: one of the renderer's views; its first by default.
         **options: the renderer's own options.
 
