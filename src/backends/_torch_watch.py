@@ -105,13 +105,21 @@ class Watcher(TorchFunctionMode):
         if what == WRITING or "out" in kwargs:
             self._before_write(func, args, kwargs)
         out = func(*args, **kwargs)
-        if what == WRITING:
-            follow_write(self.table, func, args)
-        if what == UNKNOWN_KERNEL:
-            self.sites.note_unknown(func, out)
-        elif action is not None:
-            action(self.table, func, args, kwargs, out)
+        try:
+            if what == WRITING:
+                follow_write(self.table, func, args)
+            if what == UNKNOWN_KERNEL:
+                self.sites.note_unknown(func, out)
+            elif action is not None:
+                action(self.table, func, args, kwargs, out)
+        except Exception as error:  # a call that no rule foresaw must not break the model
+            self._lost(func, error)
         return out
+
+    def _lost(self, func: Any, error: Exception) -> None:
+        """Report a call whose result could not be followed; what depends on it is then unknown, not guessed."""
+        reason = f"a call that attncore could not follow ({type(error).__name__}: {error}); please report it"
+        self.sites.refuse(fn.name_of(func), reason, opaque=True)
 
     def _plan(self, func: Any) -> Plan:
         """What to do about a function, found out once."""
@@ -160,7 +168,10 @@ class Watcher(TorchFunctionMode):
     def _linear(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
         source = args[0] if args else kwargs["input"]
-        self.project(source, out, (-1,))
+        try:
+            self.project(source, out, (-1,))
+        except Exception as error:  # as for every other call
+            self._lost(func, error)
         return out
 
     def _embedding(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

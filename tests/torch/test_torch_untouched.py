@@ -307,3 +307,20 @@ def test_a_session_holds_no_inputs() -> None:
     assert kept
     assert kept[0]() is None
     assert len(session.trace()) == 2
+
+
+def test_a_call_that_no_rule_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in following tensors is reported, and the model runs on as if nothing had happened."""
+    from attncore.backends import _torch_follow
+
+    def fault(*args: object) -> None:
+        raise IndexError("not foreseen")
+
+    monkeypatch.setattr(_torch_follow, "_elementwise", fault)
+    monkeypatch.setattr(_torch_follow, "_unchanged", fault)
+    model, x = Stack(), hidden()
+    plain = model(x)
+    with untouched(model):
+        trace = attncore.trace(model, x)
+    assert torch.equal(trace.output, plain)
+    assert any("could not follow" in entry.reason for entry in trace.coverage.with_status("opaque"))
