@@ -51,8 +51,8 @@ capture and without. A row also fails if hooks, configuration or random state ar
 - `kernel`: the fused kernel's own weights, by giving it the identity as values, where a model's implementations differ
   from each other.
 
-In the families other than Hugging Face, `own` stands for a reference of the case's own: the weights that the code of the
-case (or `nn.MultiheadAttention`) returns, a plain re-implementation, or a log of every softmax that reaches the
+In the families other than Hugging Face, `own` stands for a reference of the case's own: the weights that the code
+of the case (or `nn.MultiheadAttention`) returns, a plain re-implementation, or a log of every softmax that reaches the
 dispatcher, with the math kernel for fused attention (`benchmarks/model_case.py`, `benchmarks/softmax_log.py`).
 
 Where a layer is missing, the note adds what attncore itself reports about it (`trace.coverage`).
