@@ -162,7 +162,7 @@ def _elementwise(
     if tuple(main_tensor.shape) != shape:
         if not _broadcasts(main_tensor.shape, shape):
             return None
-        main = main.replaced(dims=_fitted_keeping_key(main, shape))
+        main = main.replaced(dims=fitted(main.dims, shape))
     tag = main.replaced(
         stream=_stream(table, [main, *others]),
         projected=main.projected or any(other.projected for other in others),
@@ -187,11 +187,6 @@ def _broadcasts(source: Sequence[int], shape: Sequence[int]) -> bool:
         return False
     ends = zip(reversed(tuple(source)), reversed(tuple(shape)), strict=False)
     return all(mine in (1, theirs) for mine, theirs in ends)
-
-
-def _fitted_keeping_key(tag: Tag, shape: Sequence[int]) -> Dims | None:
-    assert tag.dims is not None
-    return fitted(tag.dims, shape)
 
 
 def _stream(table: TagTable, tags: list[Tag]) -> int | None:

@@ -27,7 +27,7 @@ _property: Callable[[Any], Any] = lambda prop: prop.__get__  # noqa: E731 - prop
 
 ATTENTION = _functions(also=(F.scaled_dot_product_attention,))
 MULTI_HEAD = frozenset({F.multi_head_attention_forward})
-SOFTMAX = _functions("softmax", "_safe_softmax", "softmin") - _functions("softmin")
+SOFTMAX = _functions("softmax", "_safe_softmax")
 MATMUL = _functions("matmul", "bmm", "mm", "__matmul__")
 MATMUL_REVERSED = _functions("__rmatmul__")
 BADDBMM = _functions("baddbmm", "baddbmm_")

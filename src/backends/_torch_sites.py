@@ -92,7 +92,8 @@ class Sites:
         entry.keys_first = along_rows and not along_columns
         if self.recorder.options.grad and out.requires_grad:
             out.register_hook(GradientInto(entry))
-        self.softmaxes.append(entry)
+        if scores is not None:
+            self.softmaxes.append(entry)
         self.table.set(
             out,
             Tag(
@@ -123,6 +124,8 @@ class Sites:
         assert tag.dims is not None
         entry = tag.role if isinstance(tag.role, Softmax) else normalised_by_hand(weights, tag)
         entry.uses += 1
+        if entry in self.softmaxes:
+            self.softmaxes.remove(entry)  # or every layer's weights would live until the forward ends
         if entry.uses > 1:
             self._used_again(entry, weights)
             return

@@ -1,6 +1,7 @@
 """What can be asked of a capture: layers, heads, what to keep, types, gradients, reductions, generation."""
 
 import copy
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -392,3 +393,19 @@ def test_a_session_used_again() -> None:
         with session:
             session(ids)
         assert len(session.trace()) == 2
+
+
+def test_a_reduction_keeps_no_weights_of_earlier_layers() -> None:
+    """While a layer is reduced, the n x n arrays of the layers before it are gone already."""
+    n, alive = 37, []
+
+    def count(layer: attncore.AttentionLayer) -> int:
+        square = [o for o in gc.get_objects() if type(o) is torch.Tensor and o.shape[-2:] == (n, n)]
+        alive.append(len({tensor.untyped_storage().data_ptr() for tensor in square}))
+        return layer.index
+
+    model = torch.nn.Sequential(*[Stack(how="manual") for _ in range(4)])
+    with torch.no_grad():
+        trace = attncore.trace(model, torch.randn(1, n, 24), reduce=count)
+    assert len(trace) == len(alive) >= 8
+    assert max(alive) <= alive[0] + 1
