@@ -101,7 +101,7 @@ class RootCall:
         return None
 
 
-def note_call(root: RootCall, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def note_call(root: RootCall, name: str, kwargs: dict[str, Any]) -> None:
     """Keep what an inner module was given by name: encoder and decoder get their ids this way."""
-    if name and kwargs and not _NAMES.isdisjoint(kwargs):
+    if not _NAMES.isdisjoint(kwargs):
         root.take(name, kwargs)

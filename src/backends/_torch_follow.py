@@ -37,7 +37,7 @@ def follow_rule(
         tag = _hidden_states(table, function, source, out)
         if tag is None:
             return
-    if isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
+    if isinstance(out, Tensor) and (out.dtype.is_floating_point or out.dtype.is_complex):
         _set(table, out, rule(tag, function, args, kwargs, out), function)
 
 
@@ -67,6 +67,10 @@ def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwa
     if len(tagged) == 1 and isinstance(out, Tensor) and _unchanged(*tagged[0], out):
         # By far the most frequent case, a norm or a bias: the same is known of the result.
         table.set(out, tagged[0][1])
+        return
+    both = _sum_of_two(table, tagged, out) if len(tagged) == 2 and not kwargs else None
+    if both is not None and not fn.is_in_place(function):
+        table.set(out, both)
     elif tagged and isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
         _set(table, out, _elementwise(table, tagged, function, args, kwargs, out), function)
     elif not tagged and args and isinstance(args[0], torch.nn.Parameter) and isinstance(out, Tensor):
@@ -104,6 +108,25 @@ def _unchanged(tensor: Tensor, tag: Tag, out: Tensor) -> bool:
     return plain and out is not tensor and out.shape == tensor.shape and out.dtype.is_floating_point
 
 
+def _sum_of_two(table: TagTable, tagged: list[tuple[Tensor, Tag]], out: Any) -> Tag | None:
+    """The tag of a residual sum, or of any other plain operation on two tensors of one shape; None for all others."""
+    (first_tensor, first), (second_tensor, second) = tagged
+    if first.role is not None or second.role is not None or first.dims is None or second.dims is None:
+        return None
+    if not isinstance(out, Tensor) or not (out.shape == first_tensor.shape == second_tensor.shape):
+        return None
+    if not out.dtype.is_floating_point:
+        return None
+    main, other = (second, first) if second.projected and not first.projected else (first, second)
+    stream, order = main.stream, main.order
+    if main.projected == other.projected:
+        if stream is None or other.stream is None:
+            return None
+        stream = table.merged_stream(stream, other.stream)
+        order = order if order == other.order else worst_order([order, other.order])
+    return Tag(main.dims, stream, main.projected, order, key=main.key, pooled=main.pooled, span=main.span)
+
+
 def follow_parts(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
     """Tag the parts of a split."""
     tag = table.get(args[0])
@@ -119,9 +142,16 @@ def follow_joined(table: TagTable, function: Any, args: tuple[Any, ...], kwargs:
 
 
 def _tagged(table: TagTable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Tensor, Tag]]:
-    tagged = [(tensor, tag) for tensor in tensors_in(args) if (tag := table.get(tensor)) is not None]
-    if kwargs:
-        tagged += [(t, tag) for t in tensors_in(tuple(kwargs.values())) if (tag := table.get(t)) is not None]
+    # A loop of its own, since this runs for every operation of the model.
+    tagged: list[tuple[Tensor, Tag]] = []
+    get = table.get
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, Tensor):
+            tag = get(value)
+            if tag is not None:
+                tagged.append((value, tag))
+        elif isinstance(value, list | tuple):
+            tagged += [(part, tag) for part in tensors_in(value) if (tag := get(part)) is not None]
     return tagged
 
 

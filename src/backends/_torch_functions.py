@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -77,11 +78,13 @@ TANH = _functions("tanh", "tanh_")
 MASK = _functions("masked_fill", "masked_fill_", "where", "masked_scatter", "clamp", "clamp_", "nan_to_num")
 
 
+@cache
 def name_of(function: Any) -> str:
     """A name for messages."""
     return str(getattr(function, "__name__", function))
 
 
+@cache
 def is_in_place(function: Any) -> bool:
     """Whether the function writes into its first argument."""
     name = name_of(function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -14,8 +14,7 @@ from ._torch_probabilities import TorchScoring
 from ._torch_tags import Order
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The module call in which something happened: qualified name, how many times it was called, its class."""
 
     name: str

@@ -24,15 +24,16 @@ from ._torch_switches import switch_off, switch_on
 from ._torch_watch import Watcher, in_backward, storage_of
 
 _KEPT = ("weights", "query", "key", "value")
+_LINEAR_PARAMETERS = frozenset({"weight", "bias"})
 
 
 def _runs_no_attention(module: nn.Module) -> bool:
     """Leaves such as `nn.Linear` and its like: a hook on each would only cost time."""
     if module._modules:
         return False
-    return type(module).__module__.startswith("torch.nn.") or (
-        bool(module._parameters) and {"weight", "bias"}.issuperset(module._parameters)
-    )
+    if type(module).__module__.startswith("torch.nn."):
+        return True
+    return bool(module._parameters) and _LINEAR_PARAMETERS.issuperset(module._parameters)
 
 
 class _Thread(threading.local):
@@ -72,29 +73,31 @@ class Recorder:
         try:
             switch_on()
             self._on = True
-            scripted: list[str] = []
-            for name, module in self.model.named_modules():
-                if any(name.startswith(f"{outer}.") for outer in scripted):
-                    continue
-                if isinstance(module, torch.jit.ScriptModule):
-                    scripted.append(name)
-                    self.refused[(name, "scripted", "")] = CoverageEntry(
-                        name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
-                    )
-                    continue
-                if name and _runs_no_attention(module):
-                    continue
-                clean = name.replace("_orig_mod.", "").replace("_orig_mod", "")
-                self._handles += [
-                    module.register_forward_pre_hook(partial(self._before, clean), with_kwargs=True),
-                    # First of all post-hooks, so that captures inside each other end in reverse order.
-                    module.register_forward_hook(
-                        partial(self._after, clean), with_kwargs=True, prepend=True, always_call=True
-                    ),
-                ]
+            self._hook(self.model, "")
         except BaseException:
             self.close()
             raise
+
+    def _hook(self, module: nn.Module, name: str, seen: set[int] | None = None) -> None:
+        """Put hooks on a module and on what it contains; a module that has several names keeps its first."""
+        seen = set() if seen is None else seen
+        seen.add(id(module))
+        if isinstance(module, torch.jit.ScriptModule):
+            self.refused[(name, "scripted", "")] = CoverageEntry(
+                name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
+            )
+            return
+        self._handles += [
+            module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
+            # First of all post-hooks, so that captures inside each other end in reverse order.
+            module.register_forward_hook(partial(self._after, name), with_kwargs=True, prepend=True, always_call=True),
+        ]
+        for child_name, child in module._modules.items():
+            if child is None or id(child) in seen or _runs_no_attention(child):
+                continue
+            # torch.compile puts a wrapper around a module, which is not part of the name people know.
+            inner = name if child_name == "_orig_mod" else f"{name}.{child_name}" if name else child_name
+            self._hook(child, inner, seen)
 
     def close(self) -> None:
         """Take everything off again; also when a forward was interrupted half way."""
@@ -127,9 +130,11 @@ class Recorder:
             self._enter_root(module, args, kwargs, local)
         with self._lock:
             call = self.ran[name]
-            self.ran[name] += 1
-            note_call(self.roots[-1], name, args, kwargs)
-        local.sites.stack.append(Place(name, call, type(module).__name__, len(self.roots) - 1))
+            self.ran[name] = call + 1
+            root = len(self.roots) - 1
+            if kwargs and name:
+                note_call(self.roots[root], name, kwargs)
+        local.sites.stack.append(Place(name, call, type(module).__name__, root))
 
     def _enter_root(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], local: _Thread) -> None:
         with self._lock:

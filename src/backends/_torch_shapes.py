@@ -19,7 +19,7 @@ Rule = Callable[[Tag, Any, tuple[Any, ...], dict[str, Any], Tensor], "Tag | None
 
 
 def _with_dims(tag: Tag, dims: Sequence[Dim] | None, order: Order | None = None) -> Tag:
-    return tag.replaced(dims=None if dims is None else tuple(dims), order=order or tag.order)
+    return tag.moved(None if dims is None else tuple(dims), order or tag.order)
 
 
 def _reshape(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
@@ -47,16 +47,18 @@ def _permuted(tag: Tag, order: Sequence[int]) -> Tag | None:
 
 
 def _transpose(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
-    rank = out.dim()
-    order = list(range(rank))
+    if tag.dims is None:
+        return None
+    rank = len(tag.dims)
     if fn.name_of(function) in ("t", "adjoint"):
         axes = (-2, -1) if rank > 1 else (0, 0)
     else:
         given = [*args[1:3], *kwargs.values()]
         axes = (given[0], given[1])
     first, second = axes[0] % rank, axes[1] % rank
-    order[first], order[second] = order[second], order[first]
-    return _permuted(tag, order)
+    dims = list(tag.dims)
+    dims[first], dims[second] = dims[second], dims[first]
+    return tag.moved(tuple(dims), tag.order)
 
 
 def _matrix_transpose(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:

@@ -88,6 +88,13 @@ class Tag:
             setattr(copy, name, value)
         return copy
 
+    def moved(self, dims: Dims | None, order: Order) -> Tag:
+        """A copy with other dimensions: what every view makes, so made without a loop over names."""
+        return Tag(
+            dims, self.stream, self.projected, order, self.written, self.parameter, self.role, self.key,
+            self.changes, self.pooled, self.span,
+        )  # fmt: skip
+
     def key_axis(self) -> int | None:
         """Where the key dimension is now, counted from the end; None when it was folded, split or lost."""
         if self.dims is None or self.key is None:
@@ -105,7 +112,10 @@ def worst_order(orders: list[Order]) -> Order:
 
 @dataclass
 class TagTable:
-    """Tags by tensor identity; a tag goes when its tensor does, so nothing is kept alive."""
+    """Tags by tensor identity, for one forward: `clear` ends it, since only then are tags of dead tensors dropped.
+
+    A tag with a role holds tensors, so it goes when its own tensor does.
+    """
 
     _entries: dict[int, tuple[weakref.ref[torch.Tensor], Tag]] = field(default_factory=dict)
     _streams: itertools.count[int] = field(default_factory=itertools.count)
@@ -119,6 +129,12 @@ class TagTable:
         return entry[1] if entry is not None and entry[0]() is tensor else None
 
     def set(self, tensor: torch.Tensor, tag: Tag) -> None:
+        # Most tensors of a forward pass here: a plain reference costs the least when it is made and when it dies.
+        holds_tensors = tag.role is not None or tag.pooled is not None
+        reference = self._dropped_with(tensor) if holds_tensors else weakref.ref(tensor)
+        self._entries[id(tensor)] = (reference, tag)
+
+    def _dropped_with(self, tensor: torch.Tensor) -> weakref.ref[torch.Tensor]:
         number, entries = id(tensor), self._entries
 
         def gone(reference: weakref.ref[torch.Tensor]) -> None:
@@ -126,7 +142,7 @@ class TagTable:
             if entry is not None and entry[0] is reference:
                 del entries[number]
 
-        entries[number] = (weakref.ref(tensor, gone), tag)
+        return weakref.ref(tensor, gone)
 
     def new_stream(self) -> int:
         return next(self._streams)

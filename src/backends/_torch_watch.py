@@ -199,7 +199,8 @@ class Watcher(TorchFunctionMode):
         if len(args) < 3:
             return func(*args, **kwargs)
         first, second = args[1], args[2]
-        if not (self.is_parameter(first) or self.is_parameter(second)):
+        # The weight comes second in every layer, and telling that something is no parameter takes longest.
+        if not (self.is_parameter(second) or self.is_parameter(first)):
             return self._product(func, args, kwargs, first, second)
         out = func(*args, **kwargs)
         self.project(first, out, (-1,))
@@ -224,22 +225,27 @@ class Watcher(TorchFunctionMode):
         if not isinstance(source, Tensor) or not out.is_floating_point():
             return
         tag = self.table.get(source)
-        if tag is not None and tag.role is not None and tag.dims is not None:
-            axis = tag.key_axis()
-            if axis not in (None, -1):  # a linear layer across heads
-                dims = (*tag.dims[:-1], (Factor(int(out.shape[-1]), "feature"),))
-                self.table.set(out, tag.replaced(dims=dims, changes=(*tag.changes, "head mixing")))
-                return
+        if tag is not None and tag.role is not None and self._mixes_heads(tag, out):
+            return
         if tag is None or tag.stream is None:
             dims = tag.dims if tag is not None and tag.dims is not None else fresh(source.shape, "plain")
             tag = Tag(dims=dims, stream=self.table.new_stream(), order=tag.order if tag is not None else "whole")
             self.table.set(source, tag)
-        if feature_axes == (-1,) and tag.dims is not None and len(tag.dims) == out.dim():
-            dims = (*tag.dims[:-1], (Factor(int(out.shape[-1]), "feature"),))
+        shape = out.shape
+        if feature_axes == (-1,) and tag.dims is not None and len(tag.dims) == len(shape):
+            dims = (*tag.dims[:-1], (Factor(int(shape[-1]), "feature"),))
         else:
-            dims = projected_dims(tag, source.shape, out.shape, feature_axes)
+            dims = projected_dims(tag, source.shape, shape, feature_axes)
         # Projecting makes hidden states of whatever came before: a sequence cut before it is whole again.
-        self.table.set(out, Tag(dims=dims, stream=tag.stream, projected=True))
+        self.table.set(out, Tag(dims, tag.stream, True))
+
+    def _mixes_heads(self, tag: Tag, out: Tensor) -> bool:
+        """Tag the output of a linear layer across the heads of scores or weights; false when it is not that."""
+        if tag.dims is None or tag.key_axis() in (None, -1):
+            return False
+        dims = (*tag.dims[:-1], (Factor(int(out.shape[-1]), "feature"),))
+        self.table.set(out, tag.replaced(dims=dims, changes=(*tag.changes, "head mixing")))
+        return True
 
     # Products of two tensors that are both data.
 
