@@ -63,12 +63,23 @@ def _as_torch_index(index: Any) -> Any:
     return torch.from_numpy(index) if isinstance(index, np.ndarray) else index
 
 
-def own_memory(tensor: Tensor, *, always: bool = False) -> Tensor:
-    """The tensor without the rest of a larger storage: a slice of a fused projection holds all of it alive."""
+def memory_address(tensor: Tensor) -> int:
+    """Where a tensor's storage lies; 0 where it has none of its own, as fake and wrapper tensors."""
+    try:
+        return int(tensor.untyped_storage().data_ptr())
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
+def own_memory(tensor: Tensor, *, always: bool = False, used: int | None = None) -> Tensor:
+    """The tensor without the rest of a larger storage: a slice of a fused projection holds all of it alive.
+
+    ``used`` says how many bytes of the storage are kept in any case, where that is more than the tensor's own.
+    """
     tensor = tensor.detach()
     try:
         stored = tensor.untyped_storage().nbytes()
     except (RuntimeError, NotImplementedError):  # fake and wrapper tensors have no storage of their own
         return tensor
-    needed = tensor.numel() * tensor.element_size()
+    needed = tensor.numel() * tensor.element_size() if used is None else used
     return tensor.clone() if always or stored > 1.25 * needed else tensor

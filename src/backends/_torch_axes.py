@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,16 @@ def stacks_of(records: Sequence[Record]) -> dict[str, str | None]:
 
 
 def _stack(name: str) -> str | None:
-    found = [stack for part in name.lower().split(".") for stack, words in _STACK_WORDS if _says(part, words)]
+    found = [stack for part in name.lower().split(".") for stack in _stacks_said_by(part)]
     # A tower for images or sound counts wherever it is; otherwise the outermost name does.
     towers = [stack for stack in found if stack in ("vision", "audio")]
     return next(iter(towers or found), None)
+
+
+@cache
+def _stacks_said_by(part: str) -> tuple[str, ...]:
+    """The stacks that one part of a qualified name stands for; the same few parts come again in every layer."""
+    return tuple(stack for stack, words in _STACK_WORDS if _says(part, words))
 
 
 def _says(part: str, words: tuple[str, ...]) -> bool:

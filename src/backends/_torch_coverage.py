@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-from torch import nn
+from collections.abc import Iterable
 
 from attncore.coverage import Coverage, CoverageEntry
 
@@ -16,21 +14,20 @@ def coverage_of(recorder: Recorder, records: Iterable[Record]) -> Coverage:
     """Blocks that ran without attention, and what was seen and refused."""
     hits = {record.name for record in records}
     entries = [*recorder.refused.values()]
-    for container in _block_lists(recorder.model, hits):
+    for container in _outermost_lists(recorder, hits):
         entries += _silent_blocks(recorder, container, hits)
     return Coverage(tuple(entries))
 
 
-def _block_lists(model: nn.Module, hits: set[str]) -> Iterator[str]:
+def _outermost_lists(recorder: Recorder, hits: set[str]) -> list[str]:
     """The outermost lists of blocks in which attention was found, or the outermost lists when it was found nowhere."""
     outermost: list[str] = []
-    for name, module in model.named_modules():
-        clean = name.replace("_orig_mod.", "")
-        if not isinstance(module, nn.ModuleList | nn.Sequential) or any(_inside(clean, outer) for outer in outermost):
+    for name in recorder.block_lists:
+        if any(_inside(name, outer) for outer in outermost):
             continue
-        if not hits or any(_inside(hit, clean) for hit in hits):
-            outermost.append(clean)
-            yield name
+        if not hits or any(_inside(hit, name) for hit in hits):
+            outermost.append(name)
+    return outermost
 
 
 def _inside(name: str, container: str) -> bool:
@@ -39,8 +36,8 @@ def _inside(name: str, container: str) -> bool:
 
 def _silent_blocks(recorder: Recorder, container: str, hits: set[str]) -> list[CoverageEntry]:
     entries = []
-    for number, block in recorder.model.get_submodule(container).named_children():
-        name = f"{container}.{number}".replace("_orig_mod.", "").lstrip(".")
+    for number, block in recorder.block_lists[container].named_children():
+        name = f"{container}.{number}".lstrip(".")
         hit = any(found == name or _inside(found, name) for found in hits)
         if hit or not recorder.ran[name] or not any(True for _ in block.children()):
             continue

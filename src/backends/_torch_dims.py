@@ -57,9 +57,9 @@ def kind_of(dim: Dim) -> Kind:
 
 def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     """The dimensions after a reshape, factors split and joined as the sizes say; None where they do not line up."""
-    if 0 in shape or any(size_of(dim) == 0 for dim in dims):
+    old_sizes = [dim[0].size if len(dim) == 1 else size_of(dim) for dim in dims]
+    if 0 in shape or 0 in old_sizes:
         return None
-    old_sizes = [size_of(dim) for dim in dims]
     if list(shape) == old_sizes:
         return dims
     quick = _quick_reshape(dims, old_sizes, shape)
@@ -79,10 +79,11 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
 def _quick_reshape(dims: Dims, sizes: list[int], shape: Sequence[int]) -> Dims | None:
     """The two reshapes that every attention makes: the last dimension into two, and the last two into one."""
     rank = len(sizes)
-    if len(shape) == rank + 1 and list(shape[: rank - 1]) == sizes[:-1] and len(dims[-1]) == 1:
+    new = list(shape)
+    if len(new) == rank + 1 and new[: rank - 1] == sizes[:-1] and len(dims[-1]) == 1:
         kind = dims[-1][0].kind
-        return (*dims[:-1], (Factor(int(shape[-2]), kind),), (Factor(int(shape[-1]), kind),))
-    if len(shape) == rank - 1 and list(shape[:-1]) == sizes[:-2]:
+        return (*dims[:-1], (Factor(new[-2], kind),), (Factor(new[-1], kind),))
+    if len(new) == rank - 1 and new[:-1] == sizes[:-2]:
         return (*dims[:-2], dims[-2] + dims[-1])
     return None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ._torch_arrays import own_memory
+from ._torch_arrays import memory_address, own_memory
 from ._torch_layout import CannotMapError, Layout
 from ._torch_probabilities import TorchScoring
 from ._torch_tags import Scores, Softmax, Tag
@@ -57,10 +58,23 @@ def arranged_or_none(layout: Layout, tensor: Tensor, *, queries: bool = False) -
         return None
 
 
-def own_copy(tensor: Tensor, tag: Tag | None) -> Tensor:
-    """A tensor that nobody will overwrite: copied when it was written in place, or is not the model's own product."""
-    foreign = tag is None or not tag.projected
-    return own_memory(tensor, always=foreign or (tag is not None and tag.written))
+def own_copies(*parts: tuple[Tensor | None, Tag | None]) -> list[Tensor | None]:
+    """Tensors that nobody will overwrite: copied when written in place, or when they are not the model's own product.
+
+    Views of one memory that they fill together, as query, key and value of a fused projection do, stay views.
+    """
+    used: Counter[int] = Counter()
+    for tensor, _ in parts:
+        if tensor is not None:
+            used[memory_address(tensor)] += tensor.numel() * tensor.element_size()
+    copies: list[Tensor | None] = []
+    for tensor, tag in parts:
+        if tensor is None:
+            copies.append(None)
+            continue
+        foreign = tag is None or not tag.projected or tag.written
+        copies.append(own_memory(tensor, always=foreign, used=used[memory_address(tensor)]))
+    return copies
 
 
 def mask_or_bias(mask: Any, layout: Layout, query: Tensor, key: Tensor) -> dict[str, Tensor]:

@@ -55,6 +55,8 @@ class Recorder:
         self.records: list[Record] = []
         self.refused: dict[tuple[str, str, str], CoverageEntry] = {}
         self.ran: Counter[str] = Counter()
+        # Lists of blocks by their name, the outer ones first.
+        self.block_lists: dict[str, nn.Module] = {}
         self.roots: list[RootCall] = []
         self.outputs: list[Any] = []
         self._calls_of_name: Counter[tuple[str, int]] = Counter()
@@ -87,6 +89,8 @@ class Recorder:
                 name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
             )
             return
+        if isinstance(module, nn.ModuleList | nn.Sequential):
+            self.block_lists[name] = module
         self._handles += [
             module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
             # First of all post-hooks, so that captures inside each other end in reverse order.

@@ -22,7 +22,7 @@ from ._torch_findings import (
     masks_of,
     normalised_by_hand,
     notes_on,
-    own_copy,
+    own_copies,
     role_name,
     weights_to_keep,
 )
@@ -61,7 +61,8 @@ class Sites:
         self._pending: list[_FusedCall] = []
         self._replayed: Place | None = None
         options = recorder.options
-        self._at_once = options.keep != "qk" or options.reduce is not None or options.heads is not None
+        # Only where something is let go at once would waiting hold more memory.
+        self._at_once = options.reduce is not None or options.heads is not None
 
     @property
     def place(self) -> Place:
@@ -281,16 +282,18 @@ class Sites:
     ) -> None:  # fmt: skip
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         q, k = layout.apply(query), layout.apply(key, rows_are_queries=False)
-        v = None if value is None else own_copy(layout.apply(value, rows_are_queries=False), self.table.get(value))
+        v = None if value is None else layout.apply(value, rows_are_queries=False)
+        value_tag = None if value is None else self.table.get(value)
+        kept_query, kept_key, kept_value = own_copies((q, query_tag), (k, key_tag), (v, value_tag))
         batch = max([q.shape[0], k.shape[0]] + [m.shape[0] for m in masks_of(scoring) if m.dim() == 4])
         record = self._new_record(
             source,
             kind=self._kind(query_tag, key_tag, None, same=query is key, lengths=(q.shape[2], k.shape[2])),
             shape=(int(batch), int(q.shape[1]), int(q.shape[2]), int(k.shape[2])),
             order=order,
-            query=own_copy(q, query_tag),
-            key=own_copy(k, key_tag),
-            value=v,
+            query=kept_query,
+            key=kept_key,
+            value=kept_value,
             scoring=scoring,
             computed_weights=weights,
             scale=scoring.scale if scoring else scale,
