@@ -77,9 +77,13 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
 
 
 def _quick_reshape(dims: Dims, sizes: list[int], shape: Sequence[int]) -> Dims | None:
-    """The two reshapes that every attention makes: the last dimension into two, and the last two into one."""
+    """What models do all the time: the last dimension into two and back, the first two into one and back."""
     rank = len(sizes)
     new = list(shape)
+    if len(new) == rank - 1 and new[1:] == sizes[2:]:
+        return (dims[0] + dims[1], *dims[2:])
+    if len(new) == rank + 1 and new[2:] == sizes[1:] and [factor.size for factor in dims[0]] == new[:2]:
+        return ((dims[0][0],), (dims[0][1],), *dims[1:])
     if len(new) == rank + 1 and new[: rank - 1] == sizes[:-1] and len(dims[-1]) == 1:
         kind = dims[-1][0].kind
         return (*dims[:-1], (Factor(new[-2], kind),), (Factor(new[-1], kind),))

@@ -62,7 +62,9 @@ EMBEDDING = frozenset({F.embedding})
 DISTANCE = frozenset({torch.cdist})
 DROPOUT = frozenset({F.dropout, torch.dropout, F.dropout1d, F.dropout2d, F.alpha_dropout, F.feature_alpha_dropout})
 # A tag matters past these only on scores: attention with another activation in place of a softmax.
-ACTIVATIONS = _functions("gelu", "relu", "silu", "elu", "leaky_relu", "mish", "hardswish", "softplus", "sigmoid")
+ACTIVATIONS = _functions(
+    "gelu", "relu", "silu", "elu", "leaky_relu", "mish", "hardswish", "softplus", "sigmoid", "tanh", "pow", "erf"
+)  # fmt: skip
 # What comes out has nothing to do with where the positions or features were.
 ENDS = _functions(
     "sum", "mean", "cos", "sin", "argmax", "argmin", "topk", "amax", "amin", "logsumexp", "norm",
