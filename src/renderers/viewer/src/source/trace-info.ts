@@ -120,6 +120,11 @@ export interface PrecisionInfo {
   readonly sentence: string;
   /** Decimals that a weight may be shown with, so that none of them is made up. */
   readonly decimals: number;
+  /**
+   * Digits after the leading zeros that a weight is good for: 0.0034 may be shown with 2, although `decimals` is 2.
+   * Small weights are known better than `decimals` says in every kind but "exact" of float32.
+   */
+  readonly significant?: number;
 }
 
 /** What the page opens with; each may be null for the viewer's own choice. */

@@ -1,0 +1,67 @@
+/** From the text in a page's block to numbers: base64, zlib, and the encodings of docs/page-format.md. */
+
+/** 16 octaves below 1 in the codes 1 to 255; code 0 is exactly 0. */
+const LOG8_VALUES = Float32Array.from({ length: 256 }, (_, code) => (code === 0 ? 0 : 2 ** (((code - 255) * 16) / 254)));
+
+type WithFromBase64 = typeof Uint8Array & { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> };
+
+export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> {
+  // The browser's own decoder is several times quicker, where there is one.
+  const native = (Uint8Array as WithFromBase64).fromBase64;
+  if (native !== undefined) return native.call(Uint8Array, text);
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/** Undoes zlib. Rejects when the bytes are damaged. */
+export async function inflated(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+export function log8(codes: Uint8Array): Float32Array {
+  const values = new Float32Array(codes.length);
+  for (let place = 0; place < codes.length; place += 1) values[place] = LOG8_VALUES[codes[place] ?? 0] ?? 0;
+  return values;
+}
+
+let halfTable: Float32Array | undefined;
+
+/** All 65,536 half-precision numbers, made when first needed. */
+function halves(): Float32Array {
+  halfTable ??= Float32Array.from({ length: 65_536 }, (_, bits) => half(bits));
+  return halfTable;
+}
+
+function half(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Half-precision numbers, little-endian. */
+export function float16(bytes: Uint8Array): Float32Array {
+  const table = halves();
+  const values = new Float32Array(bytes.length / 2);
+  for (let place = 0; place < values.length; place += 1) {
+    values[place] = table[(bytes[2 * place] ?? 0) | ((bytes[2 * place + 1] ?? 0) << 8)] ?? NaN;
+  }
+  return values;
+}
+
+/** Numbers split into byte planes (all low bytes, then all next bytes, …) put together again. */
+export function joinedPlanes(bytes: Uint8Array, count: number, planes: number): Uint32Array {
+  const values = new Uint32Array(count);
+  for (let plane = 0; plane < planes; plane += 1) {
+    const offset = plane * count;
+    for (let place = 0; place < count; place += 1) values[place]! |= (bytes[offset + place] ?? 0) << (8 * plane);
+  }
+  return values;
+}
+
+/** Bits packed eight to a byte, the first in the highest bit, as 0 and 1. */
+export function unpackedBits(bytes: Uint8Array, count: number): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, place) => ((bytes[place >> 3] ?? 0) >> (7 - (place & 7))) & 1);
+}

@@ -1,0 +1,84 @@
+import { deflateSync } from "node:zlib";
+import { expect, it } from "vitest";
+import type { Block, EmbeddedInfo } from "../../src/source/blocks";
+import { EmbeddedSource } from "../../src/source/embedded";
+import { axisInfo, layerInfo, traceInfo } from "../helpers/traces";
+
+const whole = (stop: number) => ({ start: 0, stop });
+
+function sourceOf(
+  size: number, blocks: Record<string, { block: Block; bytes: readonly number[] }>, changes = {},
+): EmbeddedSource {
+  const layer = layerInfo(size, size, changes);
+  const info: EmbeddedInfo = {
+    ...traceInfo(axisInfo(size), [layer]),
+    blocks: Object.fromEntries(Object.entries(blocks).map(([name, { block }]) => [name, block])),
+  };
+  return new EmbeddedSource(info, (name) => {
+    const found = blocks[name];
+    return found ? deflateSync(Uint8Array.from(found.bytes)).toString("base64") : null;
+  });
+}
+
+const request = { layer: 0, item: 0, queries: whole(2), keys: whole(2), maxRows: 2, maxColumns: 2 };
+
+it("finds the head in a whole layer", async () => {
+  const bytes = [255, 0, 0, 255, 0, 255, 255, 0];
+  const source = sourceOf(2, { "weights-0": { block: { encoding: "log8" }, bytes } });
+  expect([...(await source.tile({ ...request, head: 0 })).values]).toEqual([1, 0, 0, 1]);
+  expect([...(await source.tile({ ...request, head: 1 })).values]).toEqual([0, 1, 1, 0]);
+  const part = await source.tile({ ...request, head: 1, queries: { start: 1, stop: 2 }, keys: { start: 0, stop: 1 } });
+  expect([...part.values]).toEqual([1]);
+});
+
+it("puts the largest keys of each row in their places", async () => {
+  // One head of 3 x 3, two keys a row: row 0 has one key only, row 1 keys 0 and 2, row 2 keys 1 and 2.
+  const low = [0, 0, 0, 2, 1, 1];
+  const values = [255, 0, 255, 128, 128, 255];
+  const block = { encoding: "top", top: 2, values: "log8", index: "uint16" } as const;
+  const source = sourceOf(3, { "weights-0": { block, bytes: [...low, 0, 0, 0, 0, 0, 0, ...values] } }, { heads: [0] });
+  const tile = await source.tile({ ...request, head: 0, queries: whole(3), keys: whole(3), maxRows: 3, maxColumns: 3 });
+  const small = 2 ** -8;
+  expect([...tile.values].map((value) => Number(value.toFixed(6)))).toEqual(
+    [1, 0, 0, 1, 0, small, 0, small, 1].map((value) => Number(value.toFixed(6))),
+  );
+});
+
+it("answers a coarse whole map from the overview", async () => {
+  const top = { encoding: "top", top: 1, values: "log8", index: "uint16" } as const;
+  const source = sourceOf(
+    4,
+    {
+      "weights-0": { block: top, bytes: new Array(4 * 3).fill(0) },
+      "overview-0": { block: { encoding: "log8", row_step: 2, column_step: 2 }, bytes: [255, 0, 0, 255] },
+    },
+    { heads: [0] },
+  );
+  const coarse = { ...request, head: 0, queries: whole(4), keys: whole(4), maxRows: 2, maxColumns: 2 };
+  const tile = await source.tile(coarse);
+  expect([...tile.values]).toEqual([1, 0, 0, 1]);
+  expect([tile.rowStep, tile.columnStep]).toEqual([2, 2]);
+  expect([...(await source.tile({ ...coarse, maxRows: 4, maxColumns: 4 })).values]).toEqual(new Array(16).fill(0));
+});
+
+it("gives a head the vectors of its key head, with bias and mask", async () => {
+  const half = (values: readonly number[]) => values.flatMap((value) => [0, value === 1 ? 0x3c : value === 2 ? 0x40 : 0]);
+  const query = half([1, 2, 2, 1]); // two heads, two queries, one dimension
+  const key = half([2, 1]); // one key head
+  const bias = half([0, 1]); // (1, 1, 1, 2): the same for every head and query
+  const block = { encoding: "float16", bias: [1, 1, 1, 2], allowed: [1, 1, 2, 2] } as const;
+  const bytes = [...query, ...key, ...bias, 0b10110000];
+  const vectors = { headDim: 1, keyHeads: 1 };
+  const source = sourceOf(2, { "vectors-0": { block, bytes } }, { vectors });
+  const answer = await source.vectors({ layer: 0, head: 1, item: 0, queries: { start: 1, stop: 2 }, keys: whole(2) });
+  expect([...answer.query]).toEqual([1]);
+  expect([...answer.key]).toEqual([2, 1]);
+  expect([...(answer.bias ?? [])]).toEqual([0, 1]);
+  expect([...(answer.allowed ?? [])]).toEqual([1, 1]);
+});
+
+it("says what is missing", async () => {
+  const source = sourceOf(2, {});
+  await expect(source.tile({ ...request, head: 0 })).rejects.toThrow(/weights-0/);
+  await expect(source.vectors({ layer: 0, head: 0, item: 0, queries: whole(1), keys: whole(1) })).rejects.toThrow("no vectors here");
+});
