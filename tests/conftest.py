@@ -42,6 +42,7 @@ def cli_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     )
     monkeypatch.setattr(plugins_module, "entry_points", lambda group: [entry_point])
     monkeypatch.delenv("ATTNCORE_PLUGINS", raising=False)
+    monkeypatch.setenv("CI", "1")  # no command may open a browser
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     plugins.cache_clear()

@@ -24,7 +24,12 @@ MAY_IMPORT = {
     "attncore.renderers": {"attncore", "numpy"},
     "attncore.renderers.terminal": {"attncore", "numpy", "rich"},
     "attncore.renderers.matplotlib": {"attncore", "numpy", "matplotlib"},
+    # The d3 renderer imports these two inside functions: they need what only a notebook or a server has.
+    "attncore.renderers._page_widget": {"attncore", "anywidget", "traitlets"},
+    "attncore.renderers._page_server": {"attncore", "starlette"},
 }
+# What begins with this belongs to the module of that name.
+SIBLINGS = {"page": "d3"}
 # And never, not even inside a function.
 NEVER = {
     "attncore": {"attncore.backends", "attncore.renderers"},
@@ -66,11 +71,16 @@ def imports_of(tree: ast.AST, package: str, *, late: bool) -> Iterator[str]:
 def allowed_for(name: str) -> set[str]:
     """The row of the table that fits a module best; a sibling ``_torch_x`` or ``cli_x`` has the row of its module."""
     parent, _, last = name.rpartition(".")
-    stem = last.lstrip("_").split("_")[0]
-    for row in (f"{parent}.{stem}", parent):
+    for row in (name, f"{parent}.{owner_of(last)}", parent):
         if row in MAY_IMPORT:
             return MAY_IMPORT[row]
     return MAY_IMPORT["attncore"]
+
+
+def owner_of(name: str) -> str:
+    """The module that a sibling belongs to: ``_torch_x`` to torch, ``_page_x`` to d3; a module to itself."""
+    stem = name.lstrip("_").split("_")[0]
+    return SIBLINGS.get(stem, stem)
 
 
 def violations(name: str, source: str) -> list[str]:
@@ -95,12 +105,12 @@ def sibling_violations(name: str, tree: ast.AST, package: str) -> list[str]:
     """A backend or renderer imports no sibling of another: torch.py takes ``_torch_x``, never ``jax`` or ``_jax_x``."""
     if package not in ("attncore.backends", "attncore.renderers"):
         return []
-    own = name.rpartition(".")[2].lstrip("_").split("_")[0]
+    own = owner_of(name.rpartition(".")[2])
     found = []
     for imported in imports_of(tree, package, late=True):
         if imported.startswith(f"{package}."):
-            other = imported.removeprefix(f"{package}.").split(".")[0].lstrip("_").split("_")[0]
-            if other != own:
+            other = imported.removeprefix(f"{package}.").split(".")[0]
+            if owner_of(other) != own:
                 found.append(f"{name} imports {imported}, a sibling that is not its own")
     return found
 
@@ -129,6 +139,10 @@ def test_modules_import_only_what_their_part_may(path: Path) -> None:
         ("attncore.renderers.terminal", "from attncore.backends.torch import TorchBackend"),
         ("attncore.renderers.terminal", "def f():\n    import torch"),
         ("attncore.renderers.d3", "import rich"),
+        ("attncore.renderers.d3", "import starlette"),
+        ("attncore.renderers._page_html", "import anywidget"),
+        ("attncore.renderers._page_html", "from ._terminal_text import clean"),
+        ("attncore.renderers.terminal", "from ._page_html import page_of"),
         ("attncore.cli_show", "import transformers"),
     ],
 )
@@ -144,6 +158,8 @@ def test_the_check_finds_what_is_forbidden(name: str, source: str) -> None:
         ("attncore.layer", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
         ("attncore.backends.torch", "import torch\nfrom ._torch_hooks import hook\nfrom attncore import errors"),
         ("attncore.renderers.terminal", "from rich.text import Text"),
+        ("attncore.renderers.d3", "from ._page_html import page_of\ndef f():\n    from ._page_server import page_app"),
+        ("attncore.renderers._page_server", "import starlette"),
         ("attncore.model_loading", "def load():\n    import transformers"),
     ],
 )

@@ -182,14 +182,35 @@ class AttentionTrace(Sequence[AttentionLayer]):
 
         return render(self, renderer, view=view, **options)
 
+    def widget(self, renderer: str | None = None, **options: Any) -> Any:
+        """The interactive page as a notebook widget, exact at any length: the kernel gives it its numbers.
+
+        Args:
+            renderer: one that makes widgets; by default the first.
+            **options: the renderer's own; those of "d3" are ``view``, ``layer``, ``heads``, ``query``, ``batch``,
+                ``theme`` and ``height``, as for ``render("d3")``.
+
+        Returns:
+            The widget, whose ``view``, ``layer``, ``heads``, ``item``, ``query`` and ``key`` are what is selected on
+            the page, as places from 0; assign to them to select something else.
+
+        Raises:
+            UnavailableError: anywidget is not installed (the extra ``notebook``).
+        """
+        from attncore.live import make_widget
+
+        return make_widget(self, renderer, **options)
+
     def __repr__(self) -> str:
         from attncore.describe import describe
 
         return describe(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """What a notebook shows: the first installed renderer that draws HTML, and the text beside it."""
-        return {"text/plain": repr(self), **self.render()._repr_mimebundle_()}
+        """What a notebook shows: the first installed renderer that draws HTML of it, and the text beside it."""
+        from attncore.rendering import notebook_bundle
+
+        return {**notebook_bundle(self), "text/plain": repr(self)}
 
 
 class _NoSuchIndexError(SelectionError, IndexError):

@@ -18,6 +18,7 @@ from attncore._version import __version__
 from attncore.api import trace as capture_trace
 from attncore.attention import AttentionTrace
 from attncore.cli_output import plain_warnings, print_json, print_rendered, report, say, working
+from attncore.cli_page import is_page, show_page
 from attncore.errors import AttncoreError, OptionError
 from attncore.storage import check_folder, load
 
@@ -56,6 +57,7 @@ TextB = Annotated[
     str | None, typer.Argument(help="A second sentence, or an encoder-decoder's target.", metavar="TEXT_B")
 ]
 TraceFile = Annotated[Path, typer.Argument(help="A file that `attncore trace` or trace.save wrote.", metavar="FILE")]
+Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the browser; never done where there is no display.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -137,6 +139,7 @@ def show(
         list[str] | None, typer.Option("--option", "-O", help="Another option of the renderer, NAME=VALUE.")
     ] = None,
     save: Annotated[Path | None, typer.Option("--save", "-s", help="Write the picture to a file instead.")] = None,
+    open_page: Open = True,
 ) -> None:
     """Show a saved trace, or run MODEL on TEXT and show that."""
     found = _trace_of(source, text, text_b)
@@ -146,13 +149,36 @@ def show(
     options = {name: value for name, value in asked.items() if value is not None}
     options |= dict(_name_and_value(pair) for pair in option or [])
     rendered = found.render(renderer, view=view, **options)
-    if save is not None:
+    if is_page(rendered) and (save is None or save.suffix.lower() == ".html"):
+        show_page(rendered, save, open_page=open_page)
+    elif save is not None:
         say(f"written to {rendered.save(save)}")
     elif "text/plain" in rendered.bundle:
         print_rendered(rendered)
     else:
         kinds = ", ".join(rendered.bundle)
         raise OptionError(f'renderer "{renderer}" draws {kinds}, which a terminal cannot show; give --save FILE')
+
+
+@app.command()
+def serve(
+    source: Annotated[str, typer.Argument(help="A trace's file, or a model as for `trace`.", metavar="FILE|MODEL")],
+    text: Annotated[str | None, typer.Argument(help="What a model reads.", metavar="TEXT")] = None,
+    text_b: TextB = None,
+    *,
+    view: Annotated[str | None, typer.Option("--view", "-v", help="What the page opens with.")] = None,
+    layer: Annotated[str | None, typer.Option(help="An index or a name.")] = None,
+    port: Annotated[int, typer.Option(help="0 for a free one.")] = 0,
+    host: Annotated[str, typer.Option(help="By default only this machine is answered.")] = "127.0.0.1",
+    open_page: Open = True,
+) -> None:
+    """Show a trace as the interactive page from a local server: exact at any length."""
+    from attncore.cli_serve import run_server
+
+    asked = {"view": view, "layer": None if layer is None else _index_or_name(layer)}
+    options = {name: value for name, value in asked.items() if value is not None}
+    found = _trace_of(source, text, text_b)
+    run_server(found, host=host, port=port, open_page=open_page, **options)
 
 
 @app.command()
@@ -186,12 +212,13 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE")] = Path(
         "demo.attn.safetensors"
     ),
+    open_page: Open = True,
 ) -> None:
     """Capture a real model on a real sentence, offline, and show what its heads do."""
     from attncore.cli_demo import run_demo
 
     check_folder(output)
-    run_demo(model.value, text, output)
+    run_demo(model.value, text, output, open_page=open_page)
 
 
 def _list_plugins(kind: str, as_json: bool) -> None:

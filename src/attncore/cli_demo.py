@@ -11,6 +11,7 @@ from pathlib import Path
 from attncore.api import trace as capture_trace
 from attncore.attention import AttentionTrace
 from attncore.cli_output import print_rendered, say, working
+from attncore.cli_page import show_page
 from attncore.model_loading import ModelLoadError, load_transformers_model
 from attncore.patterns import head_statistics, strongest_pattern
 
@@ -50,8 +51,8 @@ MODELS = {
 }
 
 
-def run_demo(name: str, text: str | None, output: Path) -> AttentionTrace:
-    """Capture, show and save.
+def run_demo(name: str, text: str | None, output: Path, *, open_page: bool = True) -> AttentionTrace:
+    """Capture, show and save, as a trace and as the interactive page, which opens where there is a display.
 
     Raises:
         ModelLoadError: the package that carries the model is not installed.
@@ -67,7 +68,13 @@ def run_demo(name: str, text: str | None, output: Path) -> AttentionTrace:
     with working("capturing attention"):
         trace = capture_trace(loaded.model, loaded.inputs, tokens=loaded.tokens)
     _show(trace, output)
+    show_page(trace.render("d3"), page_beside(output), open_page=open_page)
     return trace
+
+
+def page_beside(output: Path) -> Path:
+    """Where the page of the trace in ``output`` goes: demo.attn.html beside demo.attn.safetensors."""
+    return output.with_suffix(".html") if output.suffix == ".safetensors" else output.with_name(f"{output.name}.html")
 
 
 def folder_of(demo: DemoModel) -> Path:
@@ -117,5 +124,6 @@ def _show(trace: AttentionTrace, output: Path) -> None:
     print(
         f"\nSaved to {output}. Show it again, or another head of it:\n"
         f"    attncore info {output}\n"
-        f"    attncore show {output} --view head --layer {best.layer} --head {best.head} --query 5"
+        f"    attncore show {output} --view head --layer {best.layer} --head {best.head} --query 5\n"
+        f"    attncore serve {output}\n"
     )

@@ -18,8 +18,8 @@ from attncore.errors import PluginError, did_you_mean
 from attncore.protocols import Backend, Renderer
 
 GROUP = "attncore"
-# What we ship comes through the same hooks as anybody else's plugin.
-BUILT_IN = ("attncore.renderers.terminal", "attncore.backends.torch")
+# What we ship comes through the same hooks as anybody else's plugin. The first renderer is the default.
+BUILT_IN = ("attncore.renderers.d3", "attncore.renderers.terminal", "attncore.backends.torch")
 
 Thing = TypeVar("Thing", Backend, Renderer)
 

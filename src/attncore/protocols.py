@@ -95,7 +95,12 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Renderer(Protocol):
-    """Shows a trace. ``views`` names what it can draw, the first being the default."""
+    """Shows a trace. ``views`` names what it can draw, the first being the default.
+
+    ``render`` is a method ``render(trace, *, view, …) -> Rendered``: ``view`` is one of ``views``, and the options are
+    keyword-only parameters of its own, which `attncore.render` checks the caller's against. (It is a property here
+    since a method with ``**options`` would make type-checkers refuse every renderer that names its options.)
+    """
 
     @property
     def name(self) -> str:
@@ -105,8 +110,42 @@ class Renderer(Protocol):
     def views(self) -> tuple[str, ...]:
         """What ``view=`` may be; the first is the default."""
 
-    def render(self, trace: AttentionTrace, *, view: str, **options: Any) -> Rendered:
-        """The picture of ``trace``; ``view`` is one of ``views``. Declare options as keyword-only parameters."""
+    @property
+    def render(self) -> Callable[..., Rendered]:
+        """The method that draws the picture of a trace."""
+
+
+@runtime_checkable
+class GlanceRenderer(Renderer, Protocol):
+    """A renderer with a way of its own to show a trace that stands alone in a notebook's cell."""
+
+    def glance(self, trace: AttentionTrace) -> Rendered | None:
+        """A picture that is small and made in a second or two; None when this trace does not allow it."""
+
+
+@runtime_checkable
+class WidgetRenderer(Renderer, Protocol):
+    """A renderer that also makes notebook widgets, which ask the kernel for numbers while they are looked at.
+
+    ``widget`` is ``widget(trace, …)`` with keyword-only options and returns what a notebook displays.
+    """
+
+    @property
+    def widget(self) -> Callable[..., Any]:
+        """The method that makes a widget of a trace."""
+
+
+@runtime_checkable
+class ServerRenderer(Renderer, Protocol):
+    """A renderer whose page can be served, and asks the server for numbers while it is looked at.
+
+    ``app`` is ``app(trace, *, token, hosts, …)`` with keyword-only options and returns an ASGI application. It answers
+    nobody who does not begin the path with ``/token/``, and only requests for one of ``hosts`` (``"*"`` for any).
+    """
+
+    @property
+    def app(self) -> Callable[..., Any]:
+        """The method that makes an ASGI application of a trace."""
 
 
 def inputs_for(backend: Backend, inputs: Any) -> Inputs:

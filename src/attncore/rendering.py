@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attncore.errors import OptionError, did_you_mean
+from attncore.errors import AttncoreError, OptionError, did_you_mean
 from attncore.plugins import find_renderer, plugins
-from attncore.protocols import Renderer
+from attncore.protocols import GlanceRenderer, Renderer
 
 if TYPE_CHECKING:
     from attncore.attention import AttentionTrace
@@ -25,13 +25,15 @@ _MIME_OF_SUFFIX = {".html": "text/html", ".txt": "text/plain", ".svg": "image/sv
 class Rendered:
     """A picture of a trace: a MIME bundle that notebooks show, terminals print and ``save`` writes.
 
-    ``terminal_text`` is the text with colour; it is what ``str`` gives while standard output is a terminal.
+    ``terminal_text`` is the text with colour; it is what ``str`` gives while standard output is a terminal. ``files``
+    has what ``save`` writes where that is not what a notebook shows: a whole page instead of a frame with one.
     """
 
     bundle: Mapping[str, str | bytes]
     title: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     terminal_text: str | None = None
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return dict(self.bundle)
@@ -53,10 +55,11 @@ class Rendered:
         """
         target = Path(path)
         mime = _MIME_OF_SUFFIX.get(target.suffix.lower())
-        if mime is None or mime not in self.bundle:
-            endings = [suffix for suffix, kind in _MIME_OF_SUFFIX.items() if kind in self.bundle]
+        contents = {**self.bundle, **self.files}
+        if mime is None or mime not in contents:
+            endings = [suffix for suffix, kind in _MIME_OF_SUFFIX.items() if kind in contents]
             raise OptionError(f'this picture cannot be saved as "{target.suffix}"; use one of {", ".join(endings)}')
-        content = self.bundle[mime]
+        content = contents[mime]
         target.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
 
@@ -83,8 +86,27 @@ def render(
             f'renderer "{chosen.name}" has no view "{view}"{did_you_mean(view, chosen.views)}; '
             f"its views are {', '.join(chosen.views)}"
         )
-    _check_options(chosen, options)
+    check_options(chosen.name, chosen.render, options, given=("view",))
     return chosen.render(trace, view=view, **options)
+
+
+def notebook_bundle(trace: AttentionTrace) -> dict[str, Any]:
+    """What a notebook shows of a trace that stands alone in a cell: what the first renderer that draws HTML makes.
+
+    A renderer that takes long for this trace, or cannot draw it, is passed over. In a terminal, which would show text
+    alone, nothing is drawn.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        return {}
+    for registered in plugins().renderers.values():
+        renderer = registered.thing
+        try:
+            rendered = renderer.glance(trace) if isinstance(renderer, GlanceRenderer) else render(trace, renderer)
+        except AttncoreError:
+            continue
+        if rendered is not None and "text/html" in rendered.bundle:
+            return dict(rendered.bundle)
+    return {}
 
 
 def _chosen(renderer: str | Renderer | None) -> Renderer:
@@ -93,15 +115,24 @@ def _chosen(renderer: str | Renderer | None) -> Renderer:
     return find_renderer(renderer if renderer is not None else next(iter(plugins().renderers)))
 
 
-def _check_options(renderer: Renderer, options: Mapping[str, Any]) -> None:
-    """An unknown option is an error that lists the known ones, unless the renderer takes anything."""
-    parameters = inspect.signature(renderer.render).parameters
+def check_options(
+    renderer: str, method: Callable[..., Any], options: Mapping[str, Any], *, given: Collection[str] = ()
+) -> None:
+    """An unknown option is an error that lists the known ones, unless the renderer's method takes anything.
+
+    Args:
+        renderer: its name, for the message.
+        method: the options are its keyword-only parameters.
+        options: what the caller gave.
+        given: keyword-only parameters that are no options, since we give them.
+    """
+    parameters = inspect.signature(method).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    known = [name for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY and name != "view"]
+    known = [name for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in given]
     for name in options:
         if name not in known:
             raise OptionError(
-                f'renderer "{renderer.name}" has no option "{name}"{did_you_mean(name, known)}; '
+                f'renderer "{renderer}" has no option "{name}"{did_you_mean(name, known)}; '
                 f"its options are {', '.join(known) or 'none'}"
             )

@@ -79,7 +79,7 @@ def probabilities(
         scores = np.tanh(scores / kind(scoring.softcap)) * kind(scoring.softcap)
     if scoring.bias is not None:
         scores = scores + broadcast_part(scoring.bias, parts).astype(kind, copy=False)
-    allowed = _allowed(scoring, rows, key.shape[-2], parts)
+    allowed = allowed_keys(scoring, rows, key.shape[-2], parts)
     if allowed is not None:
         scores = np.where(allowed, scores, kind(-np.inf))
     sinks: FloatArray | None = None
@@ -89,8 +89,15 @@ def probabilities(
     return _softmax(scores, sinks)
 
 
-def _allowed(scoring: Scoring, rows: Array, keys: int, parts: tuple[Any, Any, Any]) -> Array | None:
-    """Which keys each query may attend to, broadcastable to the block; None where all may."""
+def allowed_keys(scoring: Scoring, rows: Array, keys: int, parts: tuple[Any, Any, Any]) -> Array | None:
+    """Which keys each query may attend to, broadcastable to (batch, heads, query, key); None where all may.
+
+    Args:
+        scoring: of the whole layer; its mask, causality and window are looked at.
+        rows: the query positions wanted.
+        keys: how many keys there are.
+        parts: how to index axes 0, 1 and 2 of ``scoring.mask``.
+    """
     allowed: Array | None = None
     if scoring.mask is not None:
         allowed = broadcast_part(scoring.mask, parts)

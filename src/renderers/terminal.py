@@ -114,4 +114,4 @@ def _checked_sort(sort: Sort) -> Sort:
 @hookimpl
 def attncore_register_renderers(register: Callable[[Renderer], None]) -> None:
     """Register the terminal renderer."""
-    register(TerminalRenderer())  # type: ignore[arg-type]  # it names its options, the contract takes any
+    register(TerminalRenderer())

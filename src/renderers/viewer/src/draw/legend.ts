@@ -1,0 +1,95 @@
+/** Colour scale legends with numbers, as SVG: the same on the page and in an export. */
+
+import type { Colours } from "./colours";
+import { heatShare, LOG_DECADES, type HeatRange } from "./heatmap";
+import type { Group } from "./rulers-draw";
+
+const BAR_HEIGHT = 10;
+const SWATCH = 10;
+const SLICES = 64;
+
+export const LEGEND_HEIGHT = 28;
+
+export interface LegendTick {
+  /** 0 to 1 along the bar. */
+  readonly share: number;
+  readonly text: string;
+}
+
+/** A swatch after the bar: what a colour or a pattern outside of the scale means. */
+export interface LegendNote {
+  readonly fill: string;
+  readonly hatch: boolean;
+  readonly text: string;
+}
+
+/** Numbers below the bar: the ends and the middle, or every decade. */
+export function heatTicks(range: HeatRange, format: (weight: number) => string): LegendTick[] {
+  if (range.scale === "linear") {
+    return [0, 0.5, 1].map((share) => ({ share, text: share === 0 ? "0" : format(share * range.max) }));
+  }
+  return Array.from({ length: LOG_DECADES + 1 }, (_, decade) => {
+    const weight = range.max * 10 ** (decade - LOG_DECADES);
+    // The same number of digits as on the other ticks would show 0.0000 for the smallest: two figures always show.
+    const text = decade === LOG_DECADES ? format(weight) : String(Number(weight.toPrecision(2)));
+    return { share: heatShare(weight, range), text: decade === 0 ? `≤${text}` : text };
+  });
+}
+
+/** Draws the bar from x = 0 to `width` and its ticks; returns the width used with the notes. */
+export function drawLegend(
+  group: Group,
+  width: number,
+  ticks: readonly LegendTick[],
+  colourAt: (share: number) => string,
+  notes: readonly LegendNote[],
+  colours: Colours,
+): number {
+  group.selectAll("*").remove();
+  drawBar(group, width, colourAt, colours);
+  for (const tick of ticks) {
+    const x = tick.share * width;
+    const anchor = tick.share === 0 ? "start" : tick.share === 1 ? "end" : "middle";
+    group.append("line").attr("x1", x).attr("x2", x).attr("y1", BAR_HEIGHT).attr("y2", BAR_HEIGHT + 3).attr("stroke", colours.muted);
+    addText(group, x, BAR_HEIGHT + 13, tick.text, anchor, colours);
+  }
+  let x = width + 14;
+  for (const note of notes) {
+    drawSwatch(group, x, note, colours);
+    const text = addText(group, x + SWATCH + 5, 9, note.text, "start", colours);
+    x += SWATCH + 19 + (text.node()?.getComputedTextLength?.() ?? note.text.length * 6);
+  }
+  return x;
+}
+
+/** Thin slices instead of a gradient: a gradient needs an id, which must differ between the viewers of one page. */
+function drawBar(group: Group, width: number, colourAt: (share: number) => string, colours: Colours): void {
+  const slice = width / SLICES;
+  for (let place = 0; place < SLICES; place += 1) {
+    group
+      .append("rect")
+      .attr("x", place * slice)
+      .attr("width", slice + 0.5)
+      .attr("height", BAR_HEIGHT)
+      .attr("fill", colourAt(place / (SLICES - 1)));
+  }
+  group.append("rect").attr("width", width).attr("height", BAR_HEIGHT).attr("fill", "none").attr("stroke", colours.line);
+}
+
+function drawSwatch(group: Group, x: number, note: LegendNote, colours: Colours): void {
+  group.append("rect").attr("x", x).attr("width", SWATCH).attr("height", SWATCH).attr("fill", note.fill).attr("stroke", colours.line);
+  if (!note.hatch) return;
+  for (const shift of [0, 5]) {
+    group
+      .append("line")
+      .attr("x1", x + shift)
+      .attr("y1", SWATCH)
+      .attr("x2", x + SWATCH)
+      .attr("y2", shift)
+      .attr("stroke", colours.muted);
+  }
+}
+
+function addText(group: Group, x: number, y: number, text: string, anchor: string, colours: Colours) {
+  return group.append("text").attr("x", x).attr("y", y).attr("text-anchor", anchor).attr("fill", colours.muted).text(text);
+}

@@ -1,0 +1,100 @@
+/**
+ * Paints many tapered lines into pixels, faster than a canvas path for each.
+ *
+ * Every line goes from the picture's left edge to its right edge, so it is painted column by column: in each column it
+ * covers a span of pixels, of which the first and the last are covered in part. The picture is opaque.
+ */
+
+import { ARROW_LENGTH, TAPER, arrowSize, lineWidth, opacity, rise, riseSlope } from "./lines";
+
+/** Red, green and blue, 0 to 255. */
+export type Rgb = readonly [number, number, number];
+
+export class LineRaster {
+  /** The picture in the form that a canvas takes. */
+  image: ImageData;
+  private pixels: Uint32Array;
+  private rises = new Float32Array(0);
+  private slopes = new Float32Array(0);
+  private tapers = new Float32Array(0);
+  private arrows = new Float32Array(0);
+  private scale = 1;
+
+  constructor() {
+    this.image = new ImageData(1, 1);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+  }
+
+  /** Size in device pixels; `scale` is device pixels per CSS pixel. */
+  resize(width: number, height: number, scale: number): void {
+    if (this.image.width === width && this.image.height === height && this.scale === scale) return;
+    this.scale = scale;
+    this.image = new ImageData(width, height);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+    this.rises = new Float32Array(width);
+    this.slopes = new Float32Array(width);
+    this.tapers = new Float32Array(width);
+    this.arrows = new Float32Array(width);
+    const arrow = ARROW_LENGTH * scale;
+    for (let x = 0; x < width; x++) {
+      const share = (x + 0.5) / width;
+      const left = width - x - 0.5;
+      this.rises[x] = rise(share);
+      this.slopes[x] = riseSlope(share) / width;
+      this.tapers[x] = 1 - (1 - TAPER) * share;
+      this.arrows[x] = left < arrow ? left / arrow : 0;
+    }
+  }
+
+  clear([red, green, blue]: Rgb): void {
+    this.pixels.fill((0xff000000 | (blue << 16) | (green << 8) | red) >>> 0);
+  }
+
+  /** One line from the height `from` at the left edge to `to` at the right edge, both in device pixels. */
+  line(from: number, to: number, level: number, [red, green, blue]: Rgb, fade: number): void {
+    const { width, height } = this.image;
+    const cover = opacity(level) * fade * 256;
+    const half = (lineWidth(level) * this.scale) / 2;
+    const arrow = arrowSize(level) * this.scale;
+    const redBlue = (blue << 16) | red;
+    const greenAlpha = 0xff0000 | green;
+    const drop = to - from;
+    for (let x = 0; x < width; x++) {
+      const centre = from + drop * this.rises[x]!;
+      const tip = this.arrows[x]!;
+      // Measured straight up and down, a steep line is thicker than across.
+      const slope = drop * this.slopes[x]!;
+      const across = tip > 0 && arrow > 0 ? arrow * tip : half * this.tapers[x]!;
+      const thick = across * Math.sqrt(1 + slope * slope);
+      const top = Math.max(0, centre - thick);
+      const bottom = Math.min(height, centre + thick);
+      if (top < bottom) this.span(x, top, bottom, redBlue, greenAlpha, cover);
+    }
+  }
+
+  private span(x: number, top: number, bottom: number, redBlue: number, greenAlpha: number, cover: number): void {
+    const { width, height } = this.image;
+    const first = top | 0;
+    const last = bottom | 0;
+    let place = first * width + x;
+    if (first === last) {
+      blend(this.pixels, place, redBlue, greenAlpha, ((bottom - top) * cover) | 0);
+      return;
+    }
+    blend(this.pixels, place, redBlue, greenAlpha, ((first + 1 - top) * cover) | 0);
+    for (let y = first + 1; y < last; y++) {
+      place += width;
+      blend(this.pixels, place, redBlue, greenAlpha, cover | 0);
+    }
+    if (last < height) blend(this.pixels, place + width, redBlue, greenAlpha, ((bottom - last) * cover) | 0);
+  }
+}
+
+/** Lays a colour over a pixel; two channels at a time, rounded. `cover` is 0 to 256. */
+function blend(pixels: Uint32Array, place: number, redBlue: number, greenAlpha: number, cover: number): void {
+  const below = pixels[place]!;
+  const rest = 256 - cover;
+  const even = Math.imul(below & 0xff00ff, rest) + Math.imul(redBlue, cover) + 0x800080;
+  const odd = Math.imul((below >>> 8) & 0xff00ff, rest) + Math.imul(greenAlpha, cover) + 0x800080;
+  pixels[place] = ((even >>> 8) & 0xff00ff) | (odd & 0xff00ff00);
+}

@@ -1,0 +1,130 @@
+/** Token labels along the sides of a picture: which are shown, how they are cut, and how they are turned. */
+
+/** Width of a text in pixels. */
+export type Measure = (text: string) => number;
+
+export interface RulerRequest {
+  /** How many rows (or columns) there are in all, and the size of one in pixels. */
+  readonly count: number;
+  readonly cell: number;
+  /** Where the first one begins, below 0 when it is out of sight to the left or above. */
+  readonly offset: number;
+  /** Pixels of the ruler. */
+  readonly length: number;
+  /** Pixels along the ruler that one label, or one number, needs. */
+  readonly spacing: number;
+  readonly numberSpacing: number;
+  label(index: number): string;
+  position(index: number): number;
+  /** Whether positions rise along the ruler; when sorted otherwise, numbers at even distances say nothing. */
+  readonly inOrder: boolean;
+}
+
+export interface RulerMark {
+  readonly index: number;
+  /** The middle of the row or column, in pixels along the ruler. */
+  readonly centre: number;
+  readonly text: string;
+}
+
+export interface RulerMarks {
+  readonly kind: "tokens" | "numbers";
+  readonly marks: readonly RulerMark[];
+}
+
+/** At most two of three labels are left out; beyond this a ruler of numbers is easier to read. */
+const MOST_THINNED = 3;
+
+export function rulerMarks(request: RulerRequest): RulerMarks {
+  const { cell, spacing, numberSpacing, inOrder } = request;
+  const step = Math.max(1, Math.ceil(spacing / cell));
+  if (step <= MOST_THINNED || !inOrder) {
+    return { kind: "tokens", marks: marksWhere(request, (index) => index % step === 0, request.label) };
+  }
+  const round = roundStep(numberSpacing / cell);
+  const number = (index: number): string => String(request.position(index));
+  return { kind: "numbers", marks: marksWhere(request, (index) => request.position(index) % round === 0, number) };
+}
+
+/** The smallest of 1, 2, 5, 10, 20, 50, … that is not below `least`. */
+export function roundStep(least: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= least) ?? 10 * power;
+}
+
+function marksWhere(
+  request: RulerRequest,
+  chosen: (index: number) => boolean,
+  text: (index: number) => string,
+): RulerMark[] {
+  const { count, cell, offset, length } = request;
+  const first = Math.max(0, Math.floor(-offset / cell));
+  const last = Math.min(count - 1, Math.floor((length - offset) / cell));
+  const marks: RulerMark[] = [];
+  for (let index = first; index <= last; index += 1) {
+    const centre = offset + (index + 0.5) * cell;
+    if (centre >= 0 && centre <= length && chosen(index)) marks.push({ index, centre, text: text(index) });
+  }
+  return marks;
+}
+
+/** Browsers without a segmenter cut between code points, which may part an emoji from its skin tone. */
+const segmenter = "Segmenter" in Intl ? new Intl.Segmenter(undefined, { granularity: "grapheme" }) : null;
+
+function graphemes(text: string): string[] {
+  return segmenter === null ? [...text] : [...segmenter.segment(text)].map((part) => part.segment);
+}
+
+/** Longer texts are never drawn whole, so that measuring one of 10,000 characters costs no more. */
+const LONGEST = 200;
+
+/** `text`, or as much of its beginning as fits into `room` pixels and an ellipsis; never cuts an emoji in two. */
+export function fitText(text: string, room: number, measure: Measure): string {
+  const cut = text.length > LONGEST;
+  const characters = graphemes(cut ? text.slice(0, LONGEST) : text);
+  if (!cut && measure(text) <= room) return text;
+  let [fits, fails] = [0, characters.length + 1];
+  while (fails - fits > 1) {
+    const middle = (fits + fails) >> 1;
+    if (measure(`${characters.slice(0, middle).join("")}…`) <= room) fits = middle;
+    else fails = middle;
+  }
+  return `${characters.slice(0, fits).join("").trimEnd()}…`;
+}
+
+/** The widest of many labels, at most `room`; looks at no more than some hundred of them. */
+export function widestLabel(labels: readonly string[], room: number, measure: Measure): number {
+  const longest = [...labels].sort((left, right) => right.length - left.length).slice(0, 100);
+  let widest = 0;
+  for (const label of longest) {
+    widest = Math.max(widest, label.length > LONGEST ? room : measure(label));
+    if (widest >= room) return room;
+  }
+  return Math.ceil(widest);
+}
+
+/** Control characters as signs that can be seen, "␊" or "␀"; what XML forbids besides becomes a replacement sign. */
+export function printable(text: string): string {
+  return text
+    .replaceAll(/[\u0000-\u001f]/g, (character) => String.fromCharCode(0x2400 + character.charCodeAt(0)))
+    .replaceAll(/[\p{Cc}\p{Surrogate}\ufffe\uffff]/gu, "�");
+}
+
+/** A label that reads from right to left keeps its own direction inside a picture that does not. */
+export function isolated(text: string): string {
+  return /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u.test(text) ? `\u2068${text}\u2069` : text;
+}
+
+/** How column labels are turned: level where they fit, else leaning, else upright. Degrees. */
+export type Turn = 0 | 60 | 90;
+
+export function columnTurn(cell: number, widest: number): Turn {
+  if (widest + 8 <= cell) return 0;
+  return cell >= 17 ? 60 : 90;
+}
+
+/** Pixels along a ruler that a label of one line needs when it is turned. */
+export function turnedSpacing(turn: Turn, lineHeight: number, widest: number): number {
+  if (turn === 0) return widest + 8;
+  return turn === 60 ? lineHeight / Math.sin(Math.PI / 3) : lineHeight;
+}

@@ -1,0 +1,144 @@
+/**
+ * One column of tokens as a listbox of which only the rows in the window exist.
+ *
+ * It owns its elements and says which row is meant by an event; what a row means is the view's business.
+ */
+
+import { element, freshId } from "../shell/dom";
+import { rowAt, visibleRows, type ColumnSize, type VisibleRows } from "./token-column-rows";
+
+export interface ColumnToken {
+  readonly position: number;
+  /** What is written: a token of thousands of characters is cut before the browser has to lay it out. */
+  readonly text: string;
+  readonly whole: string;
+  readonly special: boolean;
+}
+
+/** What is marked in a column; rows, not positions. */
+export interface ColumnMarks {
+  readonly pinned: number | null;
+  readonly cursor: number | null;
+  readonly matches: ReadonlySet<number>;
+  /** The number written beside a row; "" for none. */
+  readonly figure: (row: number) => string;
+}
+
+interface RowParts {
+  readonly row: HTMLElement;
+  readonly token: HTMLElement;
+  readonly figure: HTMLElement;
+}
+
+export class TokenColumn {
+  readonly element: HTMLElement;
+  size: ColumnSize = { count: 0, rowHeight: 20, height: 0 };
+  offset = 0;
+  visible: VisibleRows = { first: 0, last: 0 };
+  private tokens: readonly ColumnToken[] = [];
+  private readonly id: string;
+  private readonly rows = new Map<number, RowParts>();
+  private readonly spare: RowParts[] = [];
+
+  constructor(side: "query" | "key") {
+    this.id = freshId(side);
+    this.element = element("div", {
+      class: `attn-column attn-column-${side}`,
+      role: "listbox",
+      tabindex: 0,
+    });
+  }
+
+  get count(): number {
+    return this.tokens.length;
+  }
+
+  token(row: number): ColumnToken | undefined {
+    return this.tokens[row];
+  }
+
+  setTokens(tokens: readonly ColumnToken[], name: string): void {
+    this.tokens = tokens;
+    this.element.setAttribute("aria-label", name);
+    for (const row of [...this.rows.keys()]) this.release(row);
+  }
+
+  /** Shows the rows that are in the window at this size and offset. */
+  show(size: ColumnSize, offset: number): void {
+    const resized = size.rowHeight !== this.size.rowHeight;
+    this.size = size;
+    this.offset = offset;
+    this.visible = visibleRows(size, offset);
+    const { first, last } = this.visible;
+    for (const row of [...this.rows.keys()]) {
+      if (row < first || row >= last || resized) this.release(row);
+    }
+    for (let row = first; row < last; row++) {
+      if (!this.rows.has(row)) this.fill(row);
+    }
+    for (const [row, parts] of this.rows) {
+      parts.row.style.transform = `translateY(${row * size.rowHeight - offset}px)`;
+    }
+  }
+
+  mark(marks: ColumnMarks): void {
+    for (const [row, { row: option, figure }] of this.rows) {
+      option.setAttribute("aria-selected", String(marks.pinned === row));
+      option.classList.toggle("attn-pinned", marks.pinned === row);
+      option.classList.toggle("attn-cursor", marks.cursor === row);
+      option.classList.toggle("attn-match", marks.matches.has(row));
+      const text = marks.figure(row);
+      if (figure.textContent !== text) figure.textContent = text;
+    }
+    const active = marks.cursor !== null && this.rows.has(marks.cursor) ? `${this.id}-${marks.cursor}` : null;
+    if (active === null) this.element.removeAttribute("aria-activedescendant");
+    else this.element.setAttribute("aria-activedescendant", active);
+  }
+
+  /** The row under a pointer; null beside the rows. */
+  rowUnder(clientY: number): number | null {
+    return rowAt(this.size, this.offset, clientY - this.element.getBoundingClientRect().top);
+  }
+
+  /** The whole text of a row that is cut off, which from now on is its title too; null for a row that is not. */
+  wholeText(row: number): string | null {
+    const parts = this.rows.get(row);
+    const token = this.tokens[row];
+    if (parts === undefined || token === undefined) return null;
+    if (parts.token.scrollWidth <= parts.token.clientWidth && token.text === token.whole) return null;
+    parts.row.title = token.whole;
+    return token.whole;
+  }
+
+  private fill(row: number): void {
+    const token = this.tokens[row];
+    if (token === undefined) return;
+    const parts = this.spare.pop() ?? newRow();
+    parts.row.id = `${this.id}-${row}`;
+    parts.row.removeAttribute("title");
+    parts.row.setAttribute("aria-posinset", String(row + 1));
+    parts.row.setAttribute("aria-setsize", String(this.tokens.length));
+    parts.row.classList.toggle("attn-special", token.special);
+    parts.row.style.height = `${this.size.rowHeight}px`;
+    parts.row.style.lineHeight = `${this.size.rowHeight}px`;
+    parts.token.textContent = token.text;
+    parts.figure.textContent = "";
+    this.rows.set(row, parts);
+    this.element.append(parts.row);
+  }
+
+  private release(row: number): void {
+    const parts = this.rows.get(row);
+    if (parts === undefined) return;
+    this.rows.delete(row);
+    parts.row.remove();
+    this.spare.push(parts);
+  }
+}
+
+function newRow(): RowParts {
+  // bdi: a token that reads from right to left must not turn its neighbours around.
+  const token = element("bdi", { class: "attn-column-token" });
+  const figure = element("span", { class: "attn-column-figure attn-number" });
+  return { row: element("div", { class: "attn-column-row", role: "option" }, token, figure), token, figure };
+}

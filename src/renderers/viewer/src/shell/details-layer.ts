@@ -1,0 +1,91 @@
+/** What is known of a layer and its heads. */
+
+import type { LayerInfo, ScoringInfo, StatisticsInfo } from "../source/trace-info";
+import { swatch } from "./bars";
+import { element, type Child } from "./dom";
+import { headNumber } from "./layers";
+import { formatFigure, formatShare } from "./numbers";
+import type { Shell } from "./shell";
+
+export function layerSection(layer: LayerInfo): HTMLElement {
+  const facts: (readonly [string, string])[] = [
+    ["Kind", [layer.kind === "cross" ? "cross-attention" : "self-attention", layer.stack].filter(Boolean).join(", ")],
+    ["From", layer.source],
+    ["Weights", layer.computed === "observed" ? "observed in the run" : "computed from query and key"],
+    ...(layer.call > 0 ? [["Call", String(layer.call)] as const] : []),
+    ...(layer.scoring === null ? [] : scoringFacts(layer.scoring)),
+  ];
+  const name = element("div", { class: "attn-layer-path", title: layer.name }, element("bdi", {}, layer.name));
+  const section = element("section", { class: "attn-section", "aria-label": "Layer" });
+  section.append(element("h3", {}, `Layer ${layer.index}`), name, factList(facts));
+  for (const note of layer.notes) section.append(element("p", { class: "attn-note" }, note));
+  return section;
+}
+
+export function factList(facts: readonly (readonly [string, string])[]): HTMLElement {
+  const list = element("dl", { class: "attn-facts" });
+  for (const [label, value] of facts) list.append(element("dt", {}, label), element("dd", {}, value));
+  return list;
+}
+
+/** What the scores are made of, in words. */
+export function scoringFacts(scoring: ScoringInfo): (readonly [string, string])[] {
+  const parts: (readonly [string, string])[] = [["Scale", `q·k × ${Number(scoring.scale.toPrecision(4))}`]];
+  if (scoring.softcap !== null) parts.push(["Softcap", String(scoring.softcap)]);
+  if (scoring.bias) parts.push(["Bias", scoring.biasHeld ? "added to the scores" : "added to the scores, not held here"]);
+  const masks = [
+    scoring.causal ? "causal" : "",
+    scoring.window === null ? "" : `window of ${scoring.window}`,
+    scoring.mask ? "mask" : "",
+  ].filter((word) => word !== "");
+  if (masks.length > 0) parts.push(["Mask", masks.join(", ")]);
+  if (scoring.sinks !== null) parts.push(["Sinks", "one learned score a head, without a token"]);
+  return parts;
+}
+
+/** One row a head. `pointed` is drawn out; `heads` are places in the layer. */
+export function headsSection(shell: Shell, layer: LayerInfo, heads: readonly number[], pointed: number | null): HTMLElement {
+  const { item } = shell.store.selection;
+  const kept = layer.kept?.[item];
+  const columns: Child[] = ["Head", "Entropy", "Distance", "Pattern"].map((name) => column(name));
+  if (kept !== undefined) columns.push(column("Kept"));
+  const body = element("tbody");
+  for (const head of heads) body.append(headRow(shell, layer, head, head === pointed));
+  const table = element("table", { class: "attn-table" }, element("thead", {}, element("tr", {}, ...columns)), body);
+  return element("section", { class: "attn-section", "aria-label": "Heads" }, table);
+}
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  Entropy: "Mean entropy of a query's weights, in bits: 0 when all goes to one token",
+  Distance: "Mean distance to what is attended to, in tokens",
+  Pattern: "What the head does most, and the share of its attention that does it",
+  Kept: "Share of the head's attention that this page holds",
+};
+
+function column(name: string): HTMLElement {
+  return element("th", { scope: "col", title: MEANINGS[name] ?? null }, name);
+}
+
+function headRow(shell: Shell, layer: LayerInfo, head: number, pointed: boolean): HTMLElement {
+  const { item } = shell.store.selection;
+  const figures = layer.statistics[item];
+  const kept = layer.kept?.[item];
+  const colour = shell.context.colours().head(head, layer.heads.length);
+  const name = element("th", { scope: "row", class: "attn-number" }, swatch(colour), String(headNumber(layer, head)));
+  const row = element("tr", { class: pointed ? "attn-pointed" : null }, name);
+  row.append(figure(formatFigure(figures?.entropy[head], 2)), figure(formatFigure(figures?.distance[head], 1)));
+  row.append(patternCell(figures, head));
+  if (kept !== undefined) row.append(figure(formatShare(kept[head])));
+  return row;
+}
+
+function figure(text: string): HTMLElement {
+  return element("td", { class: "attn-number" }, text);
+}
+
+function patternCell(figures: StatisticsInfo | undefined, head: number): HTMLElement {
+  const pattern = figures?.pattern[head] ?? "–";
+  const share = figures?.patternShare[head] ?? null;
+  const shown = share === null ? null : element("span", { class: "attn-number attn-muted" }, ` ${formatShare(share)}`);
+  return element("td", { class: "attn-pattern", title: pattern }, pattern, shown);
+}

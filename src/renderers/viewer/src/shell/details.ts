@@ -1,0 +1,87 @@
+/** The panel at the side: the numbers of the token that is pointed at, the heads' figures and the layer's facts. */
+
+import { element, freshId, refill } from "./dom";
+import { headsSection, layerSection } from "./details-layer";
+import { hint, tokenSection } from "./details-token";
+import { pointedAt, readPointed } from "./pointed-weights";
+import { layerAt } from "./context";
+import type { Shell } from "./shell";
+
+export interface Details {
+  readonly element: HTMLElement;
+  start(): void;
+  update(): void;
+}
+
+export function createDetails(shell: Shell): Details {
+  const token = element("div");
+  const facts = element("div");
+  const panel = element("aside", { class: "attn-details", "aria-label": "Details", id: freshId("details"), tabindex: 0 }, token, facts);
+  let wanted = false;
+  let reading = false;
+
+  /** While numbers are under way, only the newest wish is kept: a slow source is never flooded by the pointer. */
+  async function readWhileWanted(): Promise<void> {
+    if (reading) return;
+    reading = true;
+    while (wanted) {
+      wanted = false;
+      try {
+        await showToken(shell, token);
+      } catch (error) {
+        // The view that shows the same weights says what failed; the panel only must not show other numbers.
+        refill(token, element("p", { class: "attn-muted" }, error instanceof Error ? error.message : String(error)));
+      }
+    }
+    reading = false;
+  }
+  function update(): void {
+    if (panel.hidden) return;
+    showFacts(shell, facts);
+    wanted = true;
+    shell.context.drawing(readWhileWanted());
+  }
+  function start(): void {
+    const later = oncePerFrame(shell, update);
+    shell.onDestroy(shell.store.onSelection(later));
+    shell.onDestroy(shell.store.onFocus(later));
+    shell.onTheme(later);
+    later();
+  }
+  return { element: panel, start, update };
+}
+
+async function showToken(shell: Shell, target: HTMLElement): Promise<void> {
+  const { selection, focus } = shell.store;
+  const pointed = pointedAt(selection, focus);
+  if (pointed === null || selection.view === "model") {
+    refill(target, hint(shell));
+    return;
+  }
+  const weights = await readPointed(shell.reader, shell.context.layer(), selection.item, pointed);
+  // The layer may have changed meanwhile, and with it what the positions mean; the next round shows it.
+  if (shell.store.selection.layer === selection.layer) refill(target, tokenSection(shell, weights));
+}
+
+/** In the model view the pointer is on a head of any layer; elsewhere the layer is the selected one. */
+function showFacts(shell: Shell, target: HTMLElement): void {
+  const { selection, focus } = shell.store;
+  const layer = layerAt(shell.store, focus.layer ?? selection.layer);
+  const all = layer.heads.map((_, head) => head);
+  const heads = selection.view === "model" ? all : selection.heads;
+  refill(target, headsSection(shell, layer, heads, focus.head), layerSection(layer));
+}
+
+/** Many changes within a frame are answered once. */
+function oncePerFrame(shell: Shell, update: () => void): () => void {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    const frame = new Promise((resolve) => requestAnimationFrame(resolve)).then(() => {
+      asked = false;
+      update();
+    });
+    shell.context.drawing(frame);
+  };
+}

@@ -1,0 +1,71 @@
+/** The menu for what can be taken away from the page: a picture of the view, or a link to what is selected. */
+
+import { element } from "./dom";
+import { openLink } from "./dialogs";
+import { download, fileName, pngOf, svgText } from "./export-file";
+import { iconButton } from "./fields";
+import { nextToggle } from "./head-choice";
+import { linkTo } from "./link";
+import { popupFor } from "./popup";
+import { describe } from "./messages";
+import type { Shell } from "./shell";
+
+export interface ExportMenu {
+  readonly button: HTMLElement;
+  readonly popup: HTMLElement;
+  open(): void;
+}
+
+export function createExportMenu(shell: Shell): ExportMenu {
+  const opener = iconButton("download", "Export (e)", () => undefined);
+  const popup = popupFor(opener, "Export", "menu");
+  const entry = (label: string, work: () => Promise<void>): HTMLButtonElement => {
+    const made = element("button", { type: "button", class: "attn-menu-item", role: "menuitem", tabindex: -1 }, label);
+    made.addEventListener("click", () => {
+      popup.close();
+      shell.context.drawing(work().catch((error: unknown) => shell.messages.say(`Not exported: ${describe(error)}`)));
+    });
+    return made;
+  };
+  const entries = [entry("Save as SVG", () => saveSvg(shell)), entry("Save as PNG", () => savePng(shell))];
+  if (linkTo(shell) !== null) entries.push(entry("Copy link to this", () => copyLink(shell)));
+  popup.element.append(...entries);
+  popup.element.addEventListener("keydown", (event) => {
+    const next = nextToggle(event.key, entries.findIndex((made) => made === event.target), entries.length);
+    if (next === null) return;
+    event.preventDefault();
+    entries[next]?.focus();
+  });
+  shell.onDestroy(popup.close);
+  return { button: opener, popup: popup.element, open: popup.open };
+}
+
+function nameOfPicture(shell: Shell, ending: string): string {
+  const { view } = shell.store.selection;
+  const layer = view === "model" ? "" : `layer-${shell.context.layer().index}`;
+  return fileName([shell.trace.model, view, layer], ending);
+}
+
+async function saveSvg(shell: Shell): Promise<void> {
+  const picture = await shell.view().toSvg();
+  const name = nameOfPicture(shell, "svg");
+  download(new Blob([svgText(picture)], { type: "image/svg+xml" }), name);
+  shell.messages.say(`Saved ${name}`);
+}
+
+async function savePng(shell: Shell): Promise<void> {
+  const blob = await pngOf(await shell.view().toSvg());
+  const name = nameOfPicture(shell, "png");
+  download(blob, name);
+  shell.messages.say(`Saved ${name}`);
+}
+
+async function copyLink(shell: Shell): Promise<void> {
+  const link = linkTo(shell) ?? "";
+  try {
+    await navigator.clipboard.writeText(link);
+    shell.messages.say("Link copied");
+  } catch {
+    openLink(shell, link);
+  }
+}

@@ -1,0 +1,74 @@
+/** Which layer: its group, a slider with the neighbours, its name, and the mean over the group. */
+
+import type { Selection } from "../state/selection";
+import { element, refill, setAttributes } from "./dom";
+import { choice, iconButton, slider, toggle } from "./fields";
+import { groupOf, groupTitle, plural, sameDepth, stepLayer } from "./layers";
+import { relevantControls } from "./relevant";
+import { follow, type Shell } from "./shell";
+
+export function createLayerControl(shell: Shell): HTMLElement {
+  const { store, trace } = shell;
+  const go = (by: number): void => store.select({ layer: stepLayer(trace, store.selection.layer, by) });
+  const groups = createGroups(shell);
+  const previous = iconButton("previous", "Previous layer ([)", () => go(-1));
+  const next = iconButton("next", "Next layer (])", () => go(1));
+  const track = slider("Layer", 1, (place) => {
+    const layer = groupOf(trace, store.selection.layer).layers[place];
+    if (layer !== undefined) store.select({ layer });
+  });
+  const mean = toggle("Mean", { title: "The mean over all layers of this group" }, (on) => store.select({ meanLayers: on }));
+  const name = element("div", { class: "attn-layer-name" });
+  const steps = element("div", { class: "attn-steps" }, previous, track.element, next);
+  const control = element("div", { class: "attn-layer", role: "group", "aria-label": "Layer" }, groups, steps, name, mean.element);
+  follow(shell, (selection) => {
+    const relevant = relevantControls(selection, trace, shell.context.layer());
+    const { layers } = groupOf(trace, selection.layer);
+    const place = layers.indexOf(selection.layer);
+    control.hidden = !relevant.groups && !relevant.layers;
+    steps.hidden = !relevant.layers || layers.length < 2;
+    name.hidden = !relevant.layers;
+    mean.element.hidden = !relevant.meanLayers || layers.length < 2;
+    mean.set(selection.meanLayers);
+    track.setRange(layers.length - 1);
+    track.set(place);
+    setAttributes(track.element, { "aria-valuetext": spokenName(shell), disabled: selection.meanLayers });
+    previous.disabled = place <= 0 || selection.meanLayers;
+    next.disabled = place >= layers.length - 1 || selection.meanLayers;
+    showName(shell, name, selection);
+  });
+  return control;
+}
+
+function spokenName(shell: Shell): string {
+  const layer = shell.context.layer();
+  return `layer ${layer.index}, ${layer.name}`;
+}
+
+/** The end of a qualified name tells layers apart, so a name that is too long loses its beginning. */
+function showName(shell: Shell, target: HTMLElement, { meanLayers, layer: place }: Selection): void {
+  const layer = shell.context.layer();
+  if (meanLayers) {
+    const { layers } = groupOf(shell.trace, place);
+    refill(target, element("strong", {}, `Mean of ${plural(layers.length, "layer")}`));
+    setAttributes(target, { title: null });
+    return;
+  }
+  const path = element("span", { class: "attn-path" }, element("bdi", { dir: "ltr" }, layer.name));
+  refill(target, element("strong", { class: "attn-number" }, `Layer ${layer.index}`), path);
+  setAttributes(target, { title: layer.name });
+}
+
+function createGroups(shell: Shell): HTMLElement {
+  const { store, trace } = shell;
+  const options = trace.groups.map((group, place) => [String(place), groupTitle(group.name)] as const);
+  const field = choice("Group of layers", options, (value) => {
+    const group = trace.groups[Number(value)];
+    if (group !== undefined) store.select({ layer: sameDepth(trace, store.selection.layer, group) });
+  });
+  follow(shell, ({ layer }) => {
+    field.element.hidden = trace.groups.length < 2;
+    field.set(String(trace.groups.indexOf(groupOf(trace, layer))));
+  });
+  return field.element;
+}

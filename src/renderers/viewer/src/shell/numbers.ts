@@ -1,0 +1,52 @@
+/** Numbers as text. */
+
+/** Small weights get no more decimals than this. */
+const MOST_DECIMALS = 6;
+
+/**
+ * A weight with as many decimals as the source is good for; a weight too small for them is said to be below.
+ *
+ * `significant` is how many digits after the leading zeros are good, where small weights are known better than
+ * `decimals` says: 0.0034 with 2 decimals and 2 significant digits is "0.0034".
+ */
+export function formatWeight(weight: number, decimals: number, significant = 0): string {
+  if (Number.isNaN(weight)) return "not a number";
+  if (!Number.isFinite(weight)) return weight > 0 ? "∞" : "−∞";
+  const shown = weight === 0 ? decimals : Math.max(decimals, smallDecimals(weight, significant));
+  const text = weight.toFixed(shown);
+  if (weight !== 0 && Number(text) === 0) return `< ${(10 ** -shown).toFixed(shown)}`;
+  return text.replace("-", "−");
+}
+
+function smallDecimals(weight: number, significant: number): number {
+  if (significant === 0) return 0;
+  const leadingZeros = -Math.floor(Math.log10(Math.abs(weight))) - 1;
+  return Math.min(MOST_DECIMALS, leadingZeros + significant);
+}
+
+/** A figure of a head; a dash where it means nothing. */
+export function formatFigure(figure: number | null | undefined, decimals: number): string {
+  return figure === null || figure === undefined || Number.isNaN(figure) ? "–" : figure.toFixed(decimals);
+}
+
+/** 0 to 1 as "98.7 %"; less than all is never rounded up to "100 %", and more than nothing never down to "0 %". */
+export function formatShare(share: number | null | undefined): string {
+  if (share === null || share === undefined || Number.isNaN(share)) return "–";
+  const percent = share * 100;
+  if (percent > 0 && percent < 0.05) return "< 0.1 %";
+  if (percent < 100 && percent >= 99.95) return "> 99.9 %";
+  return `${Number(percent.toFixed(1))} %`;
+}
+
+/** The threshold's slider has most of its room where most weights are: near 0. */
+const STEPS = 100;
+const POWER = 3;
+
+/** The slider's place (0 to 100) as a threshold (0 to 1). */
+export function thresholdAt(place: number): number {
+  return Number(((place / STEPS) ** POWER).toPrecision(2));
+}
+
+export function placeOfThreshold(threshold: number): number {
+  return Math.round(threshold ** (1 / POWER) * STEPS);
+}

@@ -1,0 +1,38 @@
+/** Opens and closes the details, which stand beside the view, or over it where the viewer is narrow. */
+
+import type { Details } from "./details";
+import { setAttributes } from "./dom";
+import type { Shell } from "./shell";
+
+/** Below this width the details would leave the view too little room. */
+const NARROW = 900;
+
+export interface PanelToggle {
+  /** Opens the details where there is room; called when the viewer has a size. */
+  start(): void;
+  flip(): void;
+}
+
+export function createPanelToggle(shell: Shell, details: Details, opener: HTMLElement): PanelToggle {
+  let narrow: boolean | null = null;
+  setAttributes(opener, { "aria-controls": details.element.id });
+  function show(open: boolean): void {
+    details.element.hidden = !open;
+    setAttributes(opener, { "aria-pressed": String(open) });
+    details.update();
+  }
+  function fit(): void {
+    const now = shell.root.clientWidth < NARROW;
+    if (now === narrow) return;
+    narrow = now;
+    setAttributes(shell.root, { "data-narrow": now });
+    show(!now);
+  }
+  function start(): void {
+    fit();
+    const observer = new ResizeObserver(fit);
+    observer.observe(shell.root);
+    shell.onDestroy(() => observer.disconnect());
+  }
+  return { start, flip: () => show(details.element.hasAttribute("hidden")) };
+}

@@ -1,0 +1,164 @@
+/** Paints the head view's canvas, which is as large as the window and lies behind the two columns of tokens. */
+
+import { rgb } from "d3-color";
+import type { Colours } from "../draw/colours";
+import { seriesOffset, type LineBuffer } from "../draw/lines";
+import { LineRaster, type Rgb } from "../draw/lines-raster";
+import { rowCentre, type ColumnSize } from "../draw/token-column-rows";
+import { paintEdge, type EdgeMark } from "./head-edges";
+import type { Figures } from "./head-figures";
+import { NUMBER_WIDTH, type HeadLayout, type Strip } from "./head-layout";
+import type { Scene } from "./head-scene";
+
+/** Beyond this, more pixels cost time and show nothing more. */
+const MOST_PIXELS_PER_PIXEL = 2;
+/** Lines that are not of the pair that stands out. */
+export const FADED = 0.22;
+const BAR_GAP = 6;
+const TINT = 0.42;
+
+export interface ColumnPlace {
+  readonly size: ColumnSize;
+  readonly offset: number;
+}
+
+export interface HeadPictureParts {
+  readonly layout: HeadLayout;
+  readonly queries: ColumnPlace;
+  readonly keys: ColumnPlace;
+  readonly colours: Colours;
+  /** One a series. */
+  readonly seriesColours: readonly string[];
+  readonly scene: Scene;
+  readonly figures: Figures | null;
+  readonly lines: LineBuffer;
+  /** The lines to draw, in this order. */
+  readonly order: Int32Array;
+  readonly queryMarks: readonly EdgeMark[];
+  readonly keyMarks: readonly EdgeMark[];
+}
+
+export class HeadPicture {
+  readonly canvas = document.createElement("canvas");
+  private readonly raster = new LineRaster();
+
+  constructor() {
+    this.canvas.className = "attn-columns-canvas";
+    this.canvas.setAttribute("aria-hidden", "true");
+  }
+
+  paint(parts: HeadPictureParts): void {
+    const { layout, colours } = parts;
+    const scale = Math.min(MOST_PIXELS_PER_PIXEL, window.devicePixelRatio || 1);
+    this.resize(layout, scale);
+    const pen = this.canvas.getContext("2d");
+    if (pen === null) return;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    const left = Math.round(layout.lines.left * scale);
+    this.raster.resize(Math.round(layout.lines.width * scale), this.canvas.height, scale);
+    this.raster.clear(bytes(colours.background));
+    this.paintLines(parts, scale);
+    pen.putImageData(this.raster.image, left, 0);
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    paintFigures(pen, parts);
+    paintEdge(pen, layout.queryEdge, parts.queries, parts.queryMarks, colours);
+    paintEdge(pen, layout.keyEdge, parts.keys, parts.keyMarks, colours);
+  }
+
+  private resize({ width, height }: HeadLayout, scale: number): void {
+    const [across, down] = [Math.round(width * scale), Math.round(height * scale)];
+    if (this.canvas.width === across && this.canvas.height === down) return;
+    this.canvas.width = across;
+    this.canvas.height = down;
+    this.canvas.style.width = `${width}px`;
+    this.canvas.style.height = `${height}px`;
+  }
+
+  private paintLines({ lines, order, scene, queries, keys, seriesColours }: HeadPictureParts, scale: number): void {
+    const ink = seriesColours.map(bytes);
+    const total = seriesColours.length;
+    for (const line of order) {
+      const series = lines.series[line]!;
+      const [query, key] = [lines.query[line]!, lines.key[line]!];
+      const shift = seriesOffset(series, total, queries.size.rowHeight);
+      const from = rowCentre(queries.size, queries.offset, query) + shift;
+      const to = rowCentre(keys.size, keys.offset, key) + shift;
+      this.raster.line(from * scale, to * scale, lines.level[line]!, ink[series]!, fadeOf(scene, query, key));
+    }
+  }
+}
+
+/** How much of its opacity a line keeps. */
+export function fadeOf(scene: Scene, query: number, key: number): number {
+  if (scene.kind === "all" || scene.other === null) return 1;
+  return (scene.kind === "query" ? key : query) === scene.other ? 1 : FADED;
+}
+
+export function bytes(colour: string): Rgb {
+  const { r, g, b } = rgb(colour);
+  return [r, g, b];
+}
+
+/** The tint and the bar of every token on the other side of the scene's token. */
+function paintFigures(pen: CanvasRenderingContext2D, parts: HeadPictureParts): void {
+  const { figures } = parts;
+  if (figures === null || figures.topMean <= 0) return;
+  for (const shape of figureShapes(parts, figures)) {
+    pen.globalAlpha = shape.opacity;
+    pen.fillStyle = shape.fill;
+    pen.fillRect(shape.x, shape.y, shape.width, shape.height);
+  }
+  pen.globalAlpha = 1;
+}
+
+export interface FigureShape {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  readonly fill: string;
+  readonly opacity: number;
+}
+
+/** Rectangles behind and beside the tokens in the window; the same on the canvas and in an export. */
+export function figureShapes(parts: HeadPictureParts, figures: Figures): FigureShape[] {
+  const { layout, colours, seriesColours } = parts;
+  const onKeys = figures.kind === "query";
+  const { size, offset } = onKeys ? parts.keys : parts.queries;
+  const text = onKeys ? layout.keyText : layout.queryText;
+  const strip = onKeys ? layout.keyFigures : layout.queryFigures;
+  const tint = seriesColours.length === 1 ? seriesColours[0]! : colours.accent;
+  const first = Math.max(0, Math.floor(offset / size.rowHeight));
+  const last = Math.min(size.count, Math.ceil((offset + size.height) / size.rowHeight));
+  const shapes: FigureShape[] = [];
+  for (let row = first; row < last; row++) {
+    const share = figures.mean[row]! / figures.topMean;
+    if (!(share > 0)) continue;
+    const y = row * size.rowHeight - offset;
+    shapes.push({ x: text.left, y: y + 1, width: text.width, height: size.rowHeight - 2, fill: tint, opacity: TINT * share });
+    shapes.push(...barShapes(figures, row, y, strip, size.rowHeight, onKeys, seriesColours));
+  }
+  return shapes;
+}
+
+/** One bar as long as the mean, made up of what each head contributes to it. */
+function barShapes(
+  figures: Figures, row: number, top: number, strip: Strip, rowHeight: number, onKeys: boolean, fills: readonly string[],
+): FigureShape[] {
+  const room = strip.width - NUMBER_WIDTH - BAR_GAP;
+  if (room <= 0) return [];
+  const there = figures.bySeries.filter((values) => values !== null).length;
+  const height = Math.min(12, rowHeight - 8);
+  const y = top + (rowHeight - height) / 2;
+  const shapes: FigureShape[] = [];
+  let x = onKeys ? strip.left + BAR_GAP : strip.left + strip.width - BAR_GAP;
+  figures.bySeries.forEach((values, series) => {
+    const width = ((values?.[row] ?? 0) / there / figures.topMean) * room;
+    if (!(width > 0.05)) return;
+    if (!onKeys) x -= width;
+    shapes.push({ x, y, width, height, fill: fills[series]!, opacity: 1 });
+    if (onKeys) x += width;
+  });
+  return shapes;
+}

@@ -1,0 +1,162 @@
+/** Paints the tiles of the matrix on a canvas as large as what is seen of it. */
+
+import { heatPalette, heatPicture, inkOn, type HeatPalette } from "../draw/heatmap";
+import type { Colours } from "../draw/colours";
+import { FONT_FAMILY } from "../draw/rulers-draw";
+import { boxOf, emptyRows, overviewResolution, resolutionOf, windowOf, type Scene } from "./matrix-scene";
+import type { MatrixTile } from "./matrix-tiles";
+
+/** Cells get a gap between them from this size on, and numbers from these. Pixels. */
+const GAP_FROM = 9;
+const NUMBER_WIDTH = 34;
+const NUMBER_HEIGHT = 15;
+/** Cells of this width show a weight with all its decimals; narrower ones with two. */
+const LONG_NUMBER_WIDTH = 52;
+
+/** A number inside a cell: the middle of the cell in CSS pixels. */
+export interface CellNumber {
+  readonly x: number;
+  readonly y: number;
+  readonly text: string;
+  readonly ink: string;
+}
+
+/** Remembers each tile's pixels until the scale, the largest weight or the theme changes. */
+export class MatrixPainter {
+  private readonly pictures = new WeakMap<MatrixTile, { stamp: string; canvas: HTMLCanvasElement }>();
+  private palette: { colours: Colours; palette: HeatPalette } | null = null;
+
+  /** True when some row in view holds no weight at all, and so was hatched. */
+  paint(canvas: HTMLCanvasElement, scene: Scene): boolean {
+    const { fit, density, colours } = scene;
+    canvas.width = Math.max(1, Math.round(fit.width * density));
+    canvas.height = Math.max(1, Math.round(fit.height * density));
+    const pen = canvas.getContext("2d");
+    if (pen === null) return false;
+    pen.imageSmoothingEnabled = false;
+    pen.fillStyle = colours.heat(0);
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    const shown = tilesInView(scene);
+    for (const tile of shown) this.place(pen, scene, tile);
+    this.drawGaps(pen, scene);
+    return shown.filter((tile) => hatchEmptyRows(pen, scene, tile)).length > 0;
+  }
+
+  private place(pen: CanvasRenderingContext2D, scene: Scene, tile: MatrixTile): void {
+    const { rowStep, columnStep, firstRow, firstColumn, rows, columns } = tile;
+    // The last cell may stand for fewer rows than the others; it is drawn whole, and the edge of the canvas cuts it.
+    const whole = { ...tile, lastRow: firstRow + rows * rowStep, lastColumn: firstColumn + columns * columnStep };
+    const { x, y, width, height } = boxOf(scene, whole);
+    const { density } = scene;
+    const [left, top] = [Math.round(x * density), Math.round(y * density)];
+    const [right, bottom] = [Math.round((x + width) * density), Math.round((y + height) * density)];
+    pen.drawImage(this.pictureOf(scene, tile), left, top, right - left, bottom - top);
+  }
+
+  private pictureOf(scene: Scene, tile: MatrixTile): HTMLCanvasElement {
+    const { range, colours } = scene;
+    const stamp = `${range.scale} ${range.max} ${colours.dark}`;
+    const known = this.pictures.get(tile);
+    if (known?.stamp === stamp) return known.canvas;
+    if (this.palette?.colours !== colours) this.palette = { colours, palette: heatPalette(colours) };
+    const canvas = heatPicture(tile.values, tile.rows, tile.columns, range, this.palette.palette);
+    this.pictures.set(tile, { stamp, canvas });
+    return canvas;
+  }
+
+  /** Thin lines in the background's colour, so that neighbours of one colour can be counted. */
+  private drawGaps(pen: CanvasRenderingContext2D, scene: Scene): void {
+    const { fit, at, density, colours } = scene;
+    const [wide, high] = [fit.cellWidth * at.k, fit.cellHeight * at.k];
+    if (Math.min(wide, high) < GAP_FROM) return;
+    const { firstRow, lastRow, firstColumn, lastColumn } = windowOf(scene);
+    pen.fillStyle = colours.background;
+    const thick = Math.max(1, Math.round(density));
+    for (let row = firstRow; row <= lastRow; row += 1) {
+      pen.fillRect(0, Math.round((at.y + row * high) * density) - (thick >> 1), pen.canvas.width, thick);
+    }
+    for (let column = firstColumn; column <= lastColumn; column += 1) {
+      pen.fillRect(Math.round((at.x + column * wide) * density) - (thick >> 1), 0, thick, pen.canvas.height);
+    }
+  }
+}
+
+/** Tiles at the resolution of the screen, above the coarse ones of the whole where some are still to come. */
+function tilesInView(scene: Scene): MatrixTile[] {
+  const { tiles, fit, density } = scene;
+  const [window, resolution] = [windowOf(scene), resolutionOf(scene)];
+  const fine = tiles.loaded(window, resolution);
+  if (tiles.complete(window, resolution)) return fine;
+  return [...tiles.loaded(window, overviewResolution(fit, density)), ...fine];
+}
+
+function hatchEmptyRows(pen: CanvasRenderingContext2D, scene: Scene, tile: MatrixTile): boolean {
+  if (tile.firstColumn > 0 || tile.lastColumn < scene.fit.columns) return false;
+  const empty = emptyRows(tile);
+  for (const row of empty) {
+    const firstRow = tile.firstRow + row * tile.rowStep;
+    const lastRow = Math.min(tile.lastRow, firstRow + tile.rowStep);
+    const { x, y, width, height } = boxOf(scene, { ...tile, firstRow, lastRow });
+    hatch(pen, x * scene.density, y * scene.density, width * scene.density, height * scene.density, scene);
+  }
+  return empty.length > 0;
+}
+
+function hatch(pen: CanvasRenderingContext2D, x: number, y: number, width: number, height: number, scene: Scene): void {
+  pen.save();
+  pen.beginPath();
+  pen.rect(x, y, width, height);
+  pen.clip();
+  pen.strokeStyle = scene.colours.line;
+  pen.lineWidth = scene.density;
+  pen.beginPath();
+  const gap = 6 * scene.density;
+  // The lines go on from row to row, as their phase depends on x + y alone.
+  for (let sum = Math.ceil((x + y) / gap) * gap; sum < x + width + y + height; sum += gap) {
+    pen.moveTo(sum - y, y);
+    pen.lineTo(sum - y - height, y + height);
+  }
+  pen.stroke();
+  pen.restore();
+}
+
+/** Numbers inside the cells in view; none while the cells are small, pooled or still to come. */
+export function cellNumbers(scene: Scene, format: (weight: number) => string): CellNumber[] {
+  const { fit, at, tiles, range, colours } = scene;
+  const [wide, high] = [fit.cellWidth * at.k, fit.cellHeight * at.k];
+  const resolution = resolutionOf(scene);
+  if (wide < NUMBER_WIDTH || high < NUMBER_HEIGHT || resolution.rowStep > 1 || resolution.columnStep > 1) return [];
+  const window = windowOf(scene);
+  return tiles.loaded(window, resolution).flatMap((tile) => {
+    const numbers: CellNumber[] = [];
+    for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
+      for (let column = Math.max(tile.firstColumn, window.firstColumn); column < Math.min(tile.lastColumn, window.lastColumn); column += 1) {
+        const weight = tile.values[(row - tile.firstRow) * tile.columns + column - tile.firstColumn] ?? 0;
+        const text = numberText(weight, wide >= LONG_NUMBER_WIDTH, format);
+        const [x, y] = [at.x + (column + 0.5) * wide, at.y + (row + 0.5) * high];
+        if (text !== "") numbers.push({ x, y, text, ink: inkOn(weight, range, colours) });
+      }
+    }
+    return numbers;
+  });
+}
+
+/** Nothing is written for exactly nothing: masked keys stay empty, and the eye finds the others. */
+function numberText(weight: number, long: boolean, format: (weight: number) => string): string {
+  if (weight === 0) return "";
+  if (Number.isNaN(weight)) return "NaN";
+  if (long) return format(weight);
+  return Math.abs(weight) < 0.005 ? "<.01" : weight.toFixed(2);
+}
+
+export function drawNumbers(canvas: HTMLCanvasElement, numbers: readonly CellNumber[], density: number): void {
+  const pen = canvas.getContext("2d");
+  if (pen === null) return;
+  pen.font = `${11 * density}px ${FONT_FAMILY}`;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  for (const { x, y, text, ink } of numbers) {
+    pen.fillStyle = ink;
+    pen.fillText(text, x * density, y * density);
+  }
+}

@@ -1,0 +1,213 @@
+/** Keeps the heat map on the screen in step with its tiles, the camera, the window's size and the marks. */
+
+import { select } from "d3-selection";
+import type { Series } from "../data/reader";
+import { heatTicks, drawLegend, LEGEND_HEIGHT, type LegendNote } from "../draw/legend";
+import { FONT_FAMILY, measureText } from "../draw/rulers-draw";
+import type { HeatRange } from "../draw/heatmap";
+import type { Camera } from "./matrix-camera";
+import type { MatrixElements } from "./matrix-elements";
+import type { MatrixExport } from "./matrix-export";
+import { boundaries, labelsOf, layoutMatrix, sideOf, type MatrixLayout } from "./matrix-layout";
+import type { MatrixOrder } from "./matrix-order";
+import { drawOverlay, type Lines, type Marks, type OverlayParts } from "./matrix-overlay";
+import { cellNumbers, drawNumbers, MatrixPainter } from "./matrix-paint";
+import { overviewResolution, resolutionOf, wholeWindow, windowOf, type Scene } from "./matrix-scene";
+import type { MatrixTiles } from "./matrix-tiles";
+import type { ViewContext } from "./view";
+
+const LEGEND_WIDTH = 150;
+/** A view narrower than this has the other heads below the picture instead of beside it. */
+const NARROW = 620;
+const SIDE_WIDTH = 190;
+const SIDE_HEIGHT = 128;
+/** While zooming goes on nothing is asked for, as it would be out of date at once. */
+const SETTLE_MS = 50;
+
+export class MatrixPicture {
+  tiles: MatrixTiles | null = null;
+  layout: MatrixLayout | null = null;
+  private readonly painter = new MatrixPainter();
+  private rowOf = new Map<number, number>();
+  private columnOf = new Map<number, number>();
+  private hatched = false;
+  private frame = 0;
+  private stopped = false;
+  private shape = "";
+
+  constructor(
+    private readonly context: ViewContext,
+    private readonly elements: MatrixElements,
+    private readonly camera: Camera,
+  ) {}
+
+  get order(): MatrixOrder | null {
+    return this.tiles?.order ?? null;
+  }
+
+  get series(): Series | null {
+    return this.tiles?.series ?? null;
+  }
+
+  /** Loads the whole picture at the resolution of the window, then what is in view of it. */
+  async show(tiles: MatrixTiles): Promise<void> {
+    const { order } = tiles;
+    this.tiles = tiles;
+    this.rowOf = new Map(order.rows.map((position, row) => [position, row]));
+    this.columnOf = new Map(order.columns.map((position, column) => [position, column]));
+    this.layOut();
+    const shape = `${order.rows.length} ${order.columns.length}`;
+    if (shape !== this.shape) this.camera.fitAll();
+    this.shape = shape;
+    if (this.layout === null) return;
+    const { fit } = this.layout;
+    await tiles.load(wholeWindow(fit), overviewResolution(fit, window.devicePixelRatio), true);
+    await this.loadNow();
+    if (tiles === this.tiles) this.paint();
+  }
+
+  /** Shares out the room again: after a change of size, of the labels, or of how many heads there are. */
+  layOut(): void {
+    const { tiles, elements, context } = this;
+    if (tiles === null) return;
+    const { root, body, side, stage, pane } = elements;
+    const narrow = root.clientWidth < NARROW;
+    root.toggleAttribute("data-narrow", narrow);
+    const beside = [...side.children].some((child) => !(child as HTMLElement).hidden);
+    side.hidden = !beside;
+    const width = body.clientWidth - (beside && !narrow ? SIDE_WIDTH : 0);
+    const height = body.clientHeight - (beside && narrow ? SIDE_HEIGHT : 0);
+    const { item } = context.store.selection;
+    const { rows, columns } = tiles.order;
+    const labels = { rows: labelsOf(context.queryAxis(), item, rows), columns: labelsOf(context.keyAxis(), item, columns) };
+    const layout = layoutMatrix(Math.max(160, width - 4), Math.max(120, height - 4), tiles.order, labels, measureText);
+    this.layout = layout;
+    stage.style.width = `${layout.left + layout.fit.width + layout.right}px`;
+    stage.style.height = `${layout.top + layout.fit.height + 2}px`;
+    pane.style.left = `${layout.left}px`;
+    pane.style.top = `${layout.top}px`;
+    pane.style.width = `${layout.fit.width}px`;
+    pane.style.height = `${layout.fit.height}px`;
+    this.camera.resize(layout.fit);
+  }
+
+  onArrival(tiles: MatrixTiles): void {
+    if (tiles === this.tiles && !this.stopped) {
+      cancelAnimationFrame(this.frame);
+      this.frame = requestAnimationFrame(() => this.paint());
+    }
+  }
+
+  /** Loads what is in view, once the camera rests. */
+  async loadView(): Promise<void> {
+    const { tiles } = this;
+    const at = this.camera.at;
+    if (tiles === null) return;
+    const scene = this.scene();
+    if (scene === null || tiles.complete(windowOf(scene), resolutionOf(scene))) return this.paint();
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    const now = this.camera.at;
+    if (this.stopped || tiles !== this.tiles || now.k !== at.k || now.x !== at.x || now.y !== at.y) return;
+    await this.loadNow();
+    this.paint();
+  }
+
+  private async loadNow(): Promise<void> {
+    const scene = this.scene();
+    if (scene !== null) await scene.tiles.load(windowOf(scene), resolutionOf(scene), false);
+  }
+
+  scene(): Scene | null {
+    const { tiles, layout, context } = this;
+    if (tiles === null || layout === null) return null;
+    return { tiles, fit: layout.fit, at: this.camera.at, density: window.devicePixelRatio, range: this.range(tiles), colours: context.colours() };
+  }
+
+  private range(tiles: MatrixTiles): HeatRange {
+    return { scale: this.context.store.selection.scale, max: tiles.max > 0 ? tiles.max : 1 };
+  }
+
+  paint(): void {
+    const scene = this.scene();
+    if (scene === null || this.stopped) return;
+    const { canvas } = this.elements;
+    this.hatched = this.painter.paint(canvas, scene);
+    drawNumbers(canvas, cellNumbers(scene, this.context.format), scene.density);
+    this.drawMarks();
+    this.drawScale(scene);
+  }
+
+  private drawScale(scene: Scene): void {
+    const { legend } = this.elements;
+    const { format } = this.context;
+    const root = select(legend);
+    root.selectAll("*").remove();
+    const group = root.append("g").attr("transform", "translate(4,3)").attr("font-family", FONT_FAMILY).attr("font-size", 10);
+    const width = drawLegend(group, LEGEND_WIDTH, heatTicks(scene.range, format), (share) => scene.colours.heat(share), this.notes(scene), scene.colours);
+    root.attr("width", width + 8).attr("height", LEGEND_HEIGHT);
+    root.attr("aria-label", `Colours from 0 to ${format(scene.range.max)}, ${scene.range.scale === "log" ? "logarithmic" : "linear"}`);
+  }
+
+  private notes({ tiles, colours }: Scene): LegendNote[] {
+    const notes: LegendNote[] = [];
+    if (tiles.hasMissing) notes.push({ fill: colours.missing, hatch: false, text: "not a number" });
+    if (this.hatched) notes.push({ fill: colours.heat(0), hatch: true, text: "row without weight (masked)" });
+    if (tiles.hasNegative) notes.push({ fill: colours.heat(0), hatch: false, text: "0 or negative" });
+    return notes;
+  }
+
+  /** Rulers, cross-hair and pins; the pixels stay as they are. */
+  drawMarks(): void {
+    const parts = this.overlayParts();
+    if (parts !== null && !this.stopped) drawOverlay(this.elements.overlay, parts);
+  }
+
+  private overlayParts(): OverlayParts | null {
+    const { tiles, layout, context } = this;
+    const scene = this.scene();
+    if (tiles === null || layout === null || scene === null) return null;
+    const { item } = context.store.selection;
+    const { rows, columns, sorted } = tiles.order;
+    return {
+      scene,
+      layout,
+      rows: sideOf(context.queryAxis(), item, rows, sorted !== "rows"),
+      columns: sideOf(context.keyAxis(), item, columns, sorted !== "columns"),
+      marks: this.marks(tiles.order),
+    };
+  }
+
+  private marks({ rows, columns, sorted }: MatrixOrder): Marks {
+    const { context } = this;
+    const { selection, focus } = context.store;
+    const lines = (query: number | null, key: number | null): Lines => ({
+      row: query === null ? null : (this.rowOf.get(query) ?? null),
+      column: key === null ? null : (this.columnOf.get(key) ?? null),
+    });
+    const search = selection.search.trim().toLocaleLowerCase();
+    const found = (labels: readonly string[]): number[] =>
+      search === "" ? [] : labels.flatMap((label, index) => (label.toLocaleLowerCase().includes(search) ? [index] : []));
+    return {
+      focus: lines(focus.query, focus.key),
+      pinned: lines(selection.query, selection.key),
+      rowBoundaries: sorted === "rows" ? [] : boundaries(context.queryAxis(), selection.item, rows),
+      columnBoundaries: sorted === "columns" ? [] : boundaries(context.keyAxis(), selection.item, columns),
+      foundRows: search === "" ? [] : found(labelsOf(context.queryAxis(), selection.item, rows)),
+      foundColumns: search === "" ? [] : found(labelsOf(context.keyAxis(), selection.item, columns)),
+    };
+  }
+
+  exportParts(): Omit<MatrixExport, "title" | "lines"> | null {
+    const [overlay, scene] = [this.overlayParts(), this.scene()];
+    if (overlay === null || scene === null) return null;
+    const canvas = document.createElement("canvas");
+    this.painter.paint(canvas, scene);
+    const ticks = heatTicks(scene.range, this.context.format);
+    return { canvas, overlay, numbers: cellNumbers(scene, this.context.format), legend: { ticks, notes: this.notes(scene), width: LEGEND_WIDTH } };
+  }
+
+  stop(): void {
+    this.stopped = true;
+    cancelAnimationFrame(this.frame);
+  }
+}

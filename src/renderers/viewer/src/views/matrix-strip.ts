@@ -1,0 +1,103 @@
+/** Small pictures of all selected heads beside the large one; choosing one makes it large. */
+
+import type { Series } from "../data/reader";
+import { heatPalette, heatPicture, largest } from "../draw/heatmap";
+import { element, refill, setAttributes } from "../shell/dom";
+import type { MatrixOrder } from "./matrix-order";
+import { readTile } from "./matrix-tiles";
+import type { ViewContext } from "./view";
+
+/** Pixels of a small picture, at most. */
+const SIDE = 84;
+/** Beyond this, making the small pictures takes a server longer than anybody wants to wait: names only. */
+const MOST_WEIGHTS = 2048 * 2048;
+
+interface Entry {
+  readonly series: Series;
+  readonly button: HTMLButtonElement;
+  readonly canvas: HTMLCanvasElement;
+}
+
+export class HeadStrip {
+  readonly element = element("div", { class: "attn-matrix-strip", role: "toolbar", "aria-label": "Which head is shown large" });
+  private entries: readonly Entry[] = [];
+  private ticket = 0;
+
+  constructor(
+    private readonly context: ViewContext,
+    private readonly onChoose: (place: number) => void,
+  ) {
+    this.element.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** Shows a list of series, of which `current` is the large one. Hidden when there is nothing to choose. */
+  show(list: readonly Series[], current: number): void {
+    const same = list.length === this.entries.length && list.every((series, place) => series.label === this.entries[place]?.series.label);
+    if (!same) {
+      this.entries = list.map((series, place) => this.createEntry(series, place));
+      refill(this.element, ...this.entries.map((entry) => entry.button));
+    } else {
+      this.entries = this.entries.map((entry, place) => ({ ...entry, series: list[place] ?? entry.series }));
+    }
+    this.element.hidden = list.length < 2;
+    this.entries.forEach((entry, place) => this.mark(entry, place === current));
+  }
+
+  /** Reads and draws the small pictures one after the other; a later call takes over. */
+  async draw(item: number, order: MatrixOrder): Promise<void> {
+    const ticket = (this.ticket += 1);
+    const [rows, columns] = [order.rows.length, order.columns.length];
+    const few = this.entries.length > 1 && rows * columns <= MOST_WEIGHTS;
+    for (const { canvas } of this.entries) canvas.hidden = !few;
+    if (!few) return;
+    const window = { firstRow: 0, lastRow: rows, firstColumn: 0, lastColumn: columns };
+    const resolution = { rowStep: Math.ceil(rows / SIDE), columnStep: Math.ceil(columns / SIDE) };
+    for (const { series, canvas } of this.entries) {
+      const tile = await readTile(this.context.reader, series, item, order, window, resolution);
+      if (ticket !== this.ticket) return;
+      const { scale } = this.context.store.selection;
+      const picture = heatPicture(tile.values, tile.rows, tile.columns, { scale, max: largest(tile.values) }, heatPalette(this.context.colours()));
+      canvas.width = tile.columns;
+      canvas.height = tile.rows;
+      canvas.getContext("2d")?.drawImage(picture, 0, 0);
+    }
+  }
+
+  /** Nothing that is still being read will be drawn. */
+  stop(): void {
+    this.ticket += 1;
+  }
+
+  private createEntry(series: Series, place: number): Entry {
+    const canvas = element("canvas", { class: "attn-matrix-small", width: 1, height: 1, "aria-hidden": "true" });
+    const pattern = this.patternOf(series);
+    const words = element("span", { class: "attn-matrix-name" }, element("b", {}, series.label), pattern === "" ? null : element("span", { class: "attn-muted" }, pattern));
+    const title = pattern === "" ? series.label : `${series.label}: ${pattern}`;
+    const button = element("button", { type: "button", class: "attn-matrix-choice", title }, canvas, words);
+    button.addEventListener("click", () => this.onChoose(place));
+    return { series, button, canvas };
+  }
+
+  private patternOf(series: Series): string {
+    const [head] = series.heads;
+    if (series.heads.length !== 1 || series.layers.length !== 1 || head === undefined) return "";
+    return this.context.layer().statistics[this.context.store.selection.item]?.pattern[head] ?? "";
+  }
+
+  private mark({ series, button }: Entry, current: boolean): void {
+    const total = this.context.layer().heads.length;
+    button.style.setProperty("--attn-head", this.context.colours().head(series.colour, total));
+    setAttributes(button, { "aria-pressed": String(current), tabindex: current ? 0 : -1 });
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    const place = this.entries.findIndex((entry) => entry.button === event.target);
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    if (place === -1 || step === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = (place + step + this.entries.length) % this.entries.length;
+    this.onChoose(next);
+    this.entries[next]?.button.focus();
+  }
+}

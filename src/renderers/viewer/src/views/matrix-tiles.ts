@@ -1,0 +1,204 @@
+/** Loads the visible part of the matrix in tiles at the resolution of the screen, and keeps what it has loaded. */
+
+import type { BlockRequest, Series, WeightsReader } from "../data/reader";
+import { largest } from "../draw/heatmap";
+import type { MatrixOrder } from "./matrix-order";
+import { linksOf, piecesOf, type Piece } from "./matrix-pieces";
+
+/** Cells of one tile. Wide, since a source computes whole rows of weights whatever part of them is asked for. */
+export const TILE_ROWS = 256;
+export const TILE_COLUMNS = 1024;
+/** Tiles kept beside those of the whole picture. */
+const MOST_KEPT = 40;
+/** Questions under way at once. */
+const MOST_ASKED = 3;
+
+/** How many rows and columns a cell stands for. */
+export interface Resolution {
+  readonly rowStep: number;
+  readonly columnStep: number;
+}
+
+/** Rows and columns from `first` to before `last`, in the order in which they are drawn. */
+export interface Window {
+  readonly firstRow: number;
+  readonly lastRow: number;
+  readonly firstColumn: number;
+  readonly lastColumn: number;
+}
+
+export interface MatrixTile extends Window, Resolution {
+  /** Cells; `values` are row-major. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: Float32Array;
+}
+
+/** The coarsest of 1, 2, 3, 4, 6, 8, 12, … rows a cell that still gives every cell a pixel. */
+export function stepFor(pixels: number): number {
+  const least = 1 / pixels;
+  for (let step = 1; ; step *= 2) {
+    if (step >= least) return step;
+    if (step > 1 && step * 1.5 >= least) return step * 1.5;
+  }
+}
+
+/** A tile that waits for its turn. `drop` ends the waiting when the picture has moved on. */
+interface Question {
+  readonly run: () => Promise<void>;
+  readonly drop: () => void;
+}
+
+export class MatrixTiles {
+  /** The largest weight seen so far. */
+  max = 0;
+  hasMissing = false;
+  hasNegative = false;
+  private readonly kept = new Map<string, MatrixTile>();
+  private readonly asked = new Map<string, Promise<void>>();
+  private readonly pinned = new Set<string>();
+  private readonly queue: Question[] = [];
+  private running = 0;
+
+  constructor(
+    private readonly reader: WeightsReader,
+    readonly series: Series,
+    private readonly item: number,
+    readonly order: MatrixOrder,
+    private readonly onArrival: () => void,
+  ) {}
+
+  /** The tiles that cover `window`, those that are there. */
+  loaded(window: Window, resolution: Resolution): MatrixTile[] {
+    return this.covering(window, resolution)
+      .map((tile) => this.kept.get(nameOf(tile, resolution)))
+      .filter((tile) => tile !== undefined);
+  }
+
+  complete(window: Window, resolution: Resolution): boolean {
+    return this.covering(window, resolution).every((tile) => this.kept.has(nameOf(tile, resolution)));
+  }
+
+  /** Loads what is missing of `window`; questions of an earlier call that have not been asked yet are dropped. */
+  async load(window: Window, resolution: Resolution, keepAlways: boolean): Promise<void> {
+    for (const question of this.queue.splice(0)) question.drop();
+    const tiles = this.covering(window, resolution);
+    await Promise.all(
+      tiles.map((tile) => {
+        const name = nameOf(tile, resolution);
+        if (keepAlways) this.pinned.add(name);
+        const known = this.kept.get(name);
+        if (known !== undefined) return this.touch(name, known);
+        return this.asked.get(name) ?? this.ask(name, tile, resolution);
+      }),
+    );
+  }
+
+  private covering(window: Window, resolution: Resolution): Window[] {
+    const [rows, columns] = [TILE_ROWS * resolution.rowStep, TILE_COLUMNS * resolution.columnStep];
+    const { order } = this;
+    const tiles: Window[] = [];
+    for (let row = Math.floor(window.firstRow / rows) * rows; row < window.lastRow; row += rows) {
+      for (let column = Math.floor(window.firstColumn / columns) * columns; column < window.lastColumn; column += columns) {
+        const lastRow = Math.min(order.rows.length, row + rows);
+        const lastColumn = Math.min(order.columns.length, column + columns);
+        tiles.push({ firstRow: row, lastRow, firstColumn: column, lastColumn });
+      }
+    }
+    return tiles;
+  }
+
+  /** Moves a tile to the end of those that may be let go. */
+  private touch(name: string, tile: MatrixTile): void {
+    this.kept.delete(name);
+    this.kept.set(name, tile);
+  }
+
+  private ask(name: string, tile: Window, resolution: Resolution): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const run = async (): Promise<void> => {
+        const work = this.read(name, tile, resolution);
+        this.asked.set(name, work);
+        await work.then(resolve, reject);
+        this.asked.delete(name);
+      };
+      this.queue.push({ run, drop: resolve });
+      this.next();
+    });
+  }
+
+  private next(): void {
+    if (this.running >= MOST_ASKED) return;
+    const question = this.queue.shift();
+    if (question === undefined) return;
+    this.running += 1;
+    void question.run().then(() => {
+      this.running -= 1;
+      this.next();
+    });
+  }
+
+  private async read(name: string, window: Window, resolution: Resolution): Promise<void> {
+    const tile = await readTile(this.reader, this.series, this.item, this.order, window, resolution);
+    this.max = Math.max(this.max, largest(tile.values));
+    this.hasMissing ||= tile.values.some(Number.isNaN);
+    this.hasNegative ||= tile.values.some((value) => value < 0);
+    this.kept.set(name, tile);
+    for (const old of this.kept.keys()) {
+      if (this.kept.size - this.pinned.size <= MOST_KEPT) break;
+      if (!this.pinned.has(old)) this.kept.delete(old);
+    }
+    this.onArrival();
+  }
+}
+
+function nameOf(tile: Window, resolution: Resolution): string {
+  return `${tile.firstRow} ${tile.firstColumn} ${resolution.rowStep} ${resolution.columnStep}`;
+}
+
+/** One tile, put together from as many blocks as its positions need; a cell is the largest weight that falls into it. */
+export async function readTile(
+  reader: WeightsReader,
+  series: Series,
+  item: number,
+  order: MatrixOrder,
+  window: Window,
+  resolution: Resolution,
+): Promise<MatrixTile> {
+  const rowPieces = piecesOf(order.rows, window.firstRow, window.lastRow, resolution.rowStep);
+  const columnPieces = piecesOf(order.columns, window.firstColumn, window.lastColumn, resolution.columnStep);
+  const rows = Math.ceil((window.lastRow - window.firstRow) / resolution.rowStep);
+  const columns = Math.ceil((window.lastColumn - window.firstColumn) / resolution.columnStep);
+  const values = new Float32Array(rows * columns).fill(Number.NEGATIVE_INFINITY);
+  const pairs = rowPieces.flatMap((row) => columnPieces.map((column) => [row, column] as const));
+  await Promise.all(pairs.map(([row, column]) => readPiece(reader, { series, item }, row, column, values, columns)));
+  return { ...window, ...resolution, rows, columns, values };
+}
+
+async function readPiece(
+  reader: WeightsReader,
+  what: Pick<BlockRequest, "series" | "item">,
+  row: Piece,
+  column: Piece,
+  values: Float32Array,
+  columns: number,
+): Promise<void> {
+  const tile = await reader.block({
+    ...what,
+    queries: { start: row.start, stop: row.stop },
+    keys: { start: column.start, stop: column.stop },
+    maxRows: row.cells,
+    maxColumns: column.cells,
+  });
+  const [down, across] = [linksOf(row, tile.rowStep), linksOf(column, tile.columnStep)];
+  for (let i = 0; i < down.cells.length; i += 1) {
+    const from = (down.rows[i] ?? 0) * tile.columns;
+    const into = (down.cells[i] ?? 0) * columns;
+    for (let j = 0; j < across.cells.length; j += 1) {
+      const weight = tile.values[from + (across.rows[j] ?? 0)] ?? 0;
+      const cell = into + (across.cells[j] ?? 0);
+      // Once a cell holds not-a-number no comparison is true, so it keeps it.
+      if (weight > (values[cell] ?? 0) || Number.isNaN(weight)) values[cell] = weight;
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/** Sentences of the matrix view: what is shown, and by what it is sorted. */
+
+import type { Series } from "../data/reader";
+import type { ViewContext } from "./view";
+
+export function titleOf(context: ViewContext, series: Series): string {
+  const layer = context.layer();
+  const where = series.layers.length > 1 ? "" : ` of layer ${layer.index}`;
+  const label = `${series.label.charAt(0).toUpperCase()}${series.label.slice(1)}`;
+  return `${label}${where}`;
+}
+
+/** What the order of rows and columns means; empty while both are in the order of the text. */
+export function sortCaption(context: ViewContext): string {
+  const { sort, query, key } = context.store.selection;
+  if (sort === "query") {
+    if (query === null) return "Click a cell or a row's token to order the keys by their weight from it.";
+    return `Keys from left to right by falling weight from query ${query} ${quoted(wordAt(context, "query", query))}.`;
+  }
+  if (sort === "key") {
+    if (key === null) return "Click a cell or a column's token to order the queries by their weight to it.";
+    return `Queries from top to bottom by falling weight to key ${key} ${quoted(wordAt(context, "key", key))}.`;
+  }
+  return "";
+}
+
+/** A position's label, whole. */
+export function wordAt(context: ViewContext, side: "query" | "key", position: number): string {
+  const axis = side === "query" ? context.queryAxis() : context.keyAxis();
+  return axis.labels[context.store.selection.item]?.[position] ?? String(position);
+}
+
+function quoted(word: string): string {
+  return `“${word.length > 40 ? `${word.slice(0, 40)}…` : word}”`;
+}

@@ -1,0 +1,188 @@
+/** The matrix view: one head's weights as a heat map, queries down and keys across, to zoom and to read off. */
+
+import type { Series } from "../data/reader";
+import type { Selection } from "../state/selection";
+import { Camera } from "./matrix-camera";
+import { createElements, type MatrixElements } from "./matrix-elements";
+import { exportMatrix } from "./matrix-export";
+import { followInput, MATRIX_HELP } from "./matrix-input";
+import { PatchInset } from "./matrix-inset";
+import { readOrder, type MatrixOrder } from "./matrix-order";
+import { MatrixPicture } from "./matrix-picture";
+import { MatrixPointer } from "./matrix-pointer";
+import { HeadStrip } from "./matrix-strip";
+import { MatrixTiles } from "./matrix-tiles";
+import { sortCaption, titleOf } from "./matrix-words";
+import type { View, ViewContext } from "./view";
+
+export function createMatrixView(): View {
+  let view: MatrixView | null = null;
+  return {
+    name: "matrix",
+    title: "Matrix",
+    help: MATRIX_HELP,
+    mount(host, context) {
+      view = new MatrixView(host, context);
+    },
+    redraw: () => view?.redraw(),
+    unmount() {
+      view?.destroy();
+      view = null;
+    },
+    toSvg: () => (view === null ? Promise.reject(new Error("the matrix view is not shown")) : view.toSvg()),
+  };
+}
+
+/** A change of these means other numbers or another order; of any other field, other marks on the same picture. */
+const NEW_NUMBERS: readonly (keyof Selection)[] = ["layer", "heads", "item", "meanHeads", "meanLayers", "special", "sink", "pair", "sort"];
+
+class MatrixView {
+  private readonly elements: MatrixElements;
+  private readonly camera: Camera;
+  private readonly picture: MatrixPicture;
+  private readonly pointer: MatrixPointer;
+  private readonly strip: HeadStrip;
+  private readonly inset: PatchInset;
+  private readonly stops: readonly (() => void)[];
+  /** The label of the series that is shown large; kept while one goes through the layers. */
+  private chosen = "";
+  private ticket = 0;
+
+  constructor(
+    host: HTMLElement,
+    private readonly context: ViewContext,
+  ) {
+    const { store } = context;
+    const elements = createElements({
+      sort: (sort) => store.select({ sort }),
+      zoom: (factor) => this.camera.zoomBy(factor),
+      fit: () => this.camera.fitAll(),
+    });
+    this.elements = elements;
+    this.camera = new Camera(elements.pane, () => this.onMove());
+    this.picture = new MatrixPicture(context, elements, this.camera);
+    this.pointer = new MatrixPointer(context, elements, this.camera, this.picture);
+    this.strip = new HeadStrip(context, (place) => this.choose(place));
+    this.inset = new PatchInset(context);
+    elements.side.append(this.inset.element, this.strip.element);
+    host.append(elements.root);
+    this.stops = [
+      store.onSelection((next, before) => this.onSelection(next, before)),
+      store.onFocus(() => this.onFocus()),
+      followInput(elements.stage, elements.pane, this.pointer),
+    ];
+    this.load();
+  }
+
+  redraw(): void {
+    this.picture.layOut();
+    this.track(this.picture.loadView());
+    this.track(this.drawStrip());
+    this.onFocus();
+  }
+
+  destroy(): void {
+    this.ticket += 1;
+    for (const stop of this.stops) stop();
+    this.picture.stop();
+    this.pointer.stop();
+    this.strip.stop();
+    this.inset.stop();
+    this.camera.destroy();
+  }
+
+  async toSvg(): Promise<SVGSVGElement> {
+    await this.picture.loadView();
+    const parts = this.picture.exportParts();
+    if (parts === null) throw new Error("the matrix is empty: show more tokens, then export it again");
+    return exportMatrix({ ...parts, title: titleOf(this.context, this.series()), lines: this.lines() });
+  }
+
+  private onSelection(next: Selection, before: Selection): void {
+    const sorts = (next.sort === "query" && next.query !== before.query) || (next.sort === "key" && next.key !== before.key);
+    if (sorts || NEW_NUMBERS.some((field) => next[field] !== before[field])) return this.load();
+    this.elements.caption.textContent = this.lines().join(" ");
+    this.picture.paint();
+    this.onFocus();
+    if (next.scale !== before.scale) this.track(this.drawStrip());
+  }
+
+  private onFocus(): void {
+    this.picture.drawMarks();
+    const { focus, selection } = this.context.store;
+    const series = this.picture.series;
+    if (series !== null) this.track(this.inset.show(series, focus.query ?? selection.query ?? this.picture.order?.rows.at(-1) ?? null));
+  }
+
+  private onMove(): void {
+    this.context.tooltip.hide();
+    this.picture.paint();
+    this.track(this.picture.loadView());
+  }
+
+  private choose(place: number): void {
+    const series = this.context.reader.series()[place];
+    if (series === undefined) return;
+    this.chosen = series.label;
+    this.load();
+  }
+
+  private series(): Series {
+    const list = this.context.reader.series();
+    const series = list.find((one) => one.label === this.chosen) ?? list[0];
+    if (series === undefined) throw new Error("the reader gave no series to show");
+    return series;
+  }
+
+  /** Reads the numbers for what is selected, and keeps showing the old ones, paler, until the first arrive. */
+  private load(): void {
+    const ticket = (this.ticket += 1);
+    const { elements, context } = this;
+    const series = this.series();
+    const list = context.reader.series();
+    this.strip.show(list, list.indexOf(series));
+    elements.title.textContent = titleOf(context, series);
+    elements.sort.set(context.store.selection.sort);
+    elements.caption.textContent = this.lines().join(" ");
+    elements.caption.hidden = elements.caption.textContent === "";
+    elements.root.setAttribute("aria-busy", "true");
+    this.track(this.read(series, ticket));
+  }
+
+  private async read(series: Series, ticket: number): Promise<void> {
+    const { context, elements } = this;
+    const { selection } = context.store;
+    const order = await readOrder(context.reader, series, selection);
+    if (ticket !== this.ticket) return;
+    if (this.explainEmpty(order)) return;
+    const tiles = new MatrixTiles(context.reader, series, selection.item, order, () => this.picture.onArrival(tiles));
+    await this.picture.show(tiles);
+    if (ticket !== this.ticket) return;
+    elements.root.removeAttribute("aria-busy");
+    this.onFocus();
+    await this.drawStrip();
+  }
+
+  private explainEmpty(order: MatrixOrder): boolean {
+    const empty = order.rows.length === 0 || order.columns.length === 0;
+    this.elements.root.hidden = empty;
+    const what = order.rows.length === 0 ? "query" : "key";
+    this.context.explain(empty ? `No ${what} token is left to show: all are padding, hidden or filtered out. Show special tokens or choose "all" for the sentence pair.` : "");
+    return empty;
+  }
+
+  private async drawStrip(): Promise<void> {
+    const { selection } = this.context.store;
+    const order = this.picture.order;
+    // Small pictures keep the order of the text, so that heads can be told by their shape.
+    if (order !== null) await this.strip.draw(selection.item, { rows: this.context.reader.queries(), columns: this.context.reader.keys(), sorted: null });
+  }
+
+  private lines(): string[] {
+    return [sortCaption(this.context), ...this.context.reader.notes()].filter((line) => line !== "");
+  }
+
+  private track(work: Promise<unknown>): void {
+    this.context.drawing(work.catch((error: unknown) => this.context.fail(error)));
+  }
+}

@@ -1,0 +1,15 @@
+/** Temporary stand-in until this view is written here: write over it. */
+
+import type { View } from "./view";
+
+export function createModelView(): View {
+  return {
+    name: "model",
+    title: "Model",
+    help: [],
+    mount: () => undefined,
+    redraw: () => undefined,
+    unmount: () => undefined,
+    toSvg: () => Promise.reject(new Error("not drawn yet")),
+  };
+}

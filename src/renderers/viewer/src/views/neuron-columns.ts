@@ -1,0 +1,92 @@
+/** The columns of the neuron view: which steps there are from q·k to the weight, and how wide everything is. */
+
+import type { ScoringInfo } from "../source/trace-info";
+import type { NeuronData } from "./neuron-data";
+import { shortNumber } from "./neuron-verdict";
+
+/** One step of the arithmetic, with a number for each key. */
+export interface Step {
+  readonly name: "dot" | "scaled" | "capped" | "score";
+  readonly title: string;
+  readonly explanation: string;
+  values(data: NeuronData): Float64Array;
+}
+
+export function stepsOf(scoring: ScoringInfo | null, hasBias: boolean): Step[] {
+  const steps: Step[] = [
+    { name: "dot", title: "q · k", explanation: "The sum of the products: how well query and key match", values: (data) => data.row.dots },
+  ];
+  if (scoring !== null) {
+    const title = `× ${shortNumber3(scoring.scale)}`;
+    steps.push({ name: "scaled", title, explanation: "Times the scale of the scores", values: (data) => data.row.scaled });
+  }
+  if (scoring !== null && scoring.softcap !== null) {
+    const cap = shortNumber3(scoring.softcap);
+    steps.push({ name: "capped", title: `cap ${cap}`, explanation: `Kept within ±${cap}: ${cap} × tanh(score ÷ ${cap})`, values: (data) => data.row.capped });
+  }
+  if (hasBias) {
+    steps.push({ name: "score", title: "+ bias", explanation: "Plus what the model adds to the score of this query and key", values: (data) => data.row.scores });
+  }
+  return steps;
+}
+
+/** Three significant digits. */
+export function shortNumber3(value: number): string {
+  return Math.abs(value) < 1e-4 && value !== 0 ? shortNumber(value) : String(Number(value.toPrecision(3)));
+}
+
+/** The formula with this layer's numbers. */
+export function formulaOf(scoring: ScoringInfo | null, hasBias: boolean): string {
+  if (scoring === null) return "weight = softmax( q·k )";
+  const { scale, softcap, sinks } = scoring;
+  const scaled = `${shortNumber3(scale)} × q·k`;
+  const capped = softcap === null ? scaled : `${shortNumber3(softcap)} × tanh( ${scaled} ÷ ${shortNumber3(softcap)} )`;
+  const biased = hasBias ? `${capped} + bias` : scoring.bias ? `${capped} + bias (not held)` : capped;
+  return `weight = softmax( ${biased}${sinks === null ? "" : " ; sink"} )`;
+}
+
+/** Pixels of each column. */
+export interface ColumnWidths {
+  readonly label: number;
+  readonly strip: number;
+  readonly step: number;
+  readonly weight: number;
+}
+
+const STEP = 92;
+const GAP = 14;
+const NARROWEST_STRIP = 96;
+const WIDEST_STRIP = 420;
+
+/** Strips take the room that is left; where they can, every number has a whole number of pixels. */
+export function columnWidths(width: number, headDim: number, steps: number): ColumnWidths {
+  const label = Math.round(Math.min(150, Math.max(72, width * 0.13)));
+  const weight = Math.round(Math.min(200, Math.max(110, width * 0.16)));
+  const rest = width - label - weight - steps * STEP - (steps + 3) * GAP;
+  const strip = Math.min(WIDEST_STRIP, Math.max(NARROWEST_STRIP, rest / 2));
+  const whole = Math.floor(strip / headDim) * headDim;
+  return { label, strip: whole >= NARROWEST_STRIP ? whole : Math.floor(strip), step: STEP, weight };
+}
+
+/** As a value of `grid-template-columns`. */
+export function gridTemplate(widths: ColumnWidths, steps: number): string {
+  const pixels = [widths.label, widths.strip, widths.strip, ...Array<number>(steps).fill(widths.step), widths.weight];
+  return pixels.map((size) => `${size}px`).join(" ");
+}
+
+/** Where each column begins, from the left. */
+export function columnStarts(widths: ColumnWidths, steps: number): { k: number; product: number; steps: number[]; weight: number; width: number } {
+  const k = widths.label + GAP;
+  const product = k + widths.strip + GAP;
+  const first = product + widths.strip + GAP;
+  const places = Array.from({ length: steps }, (_, step) => first + step * (widths.step + GAP));
+  const weight = first + steps * (widths.step + GAP);
+  return { k, product, steps: places, weight, width: weight + widths.weight };
+}
+
+/** A number with a sign that is as wide as a digit. */
+export function signed(value: number, decimals = 3): string {
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  return value.toFixed(decimals).replace("-", "−");
+}
