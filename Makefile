@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format types viewer viewer-check bench clean
+.PHONY: help demo test test-fast lint format types viewer viewer-check browser bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Capture a real model on a real sentence, offline, and show what its heads do
 	$(BIN)/attncore demo
 
-test: $(VENV)/.dev lint types viewer-check ## Run everything that continuous integration runs: lint, types and every test
+test: $(VENV)/.dev lint types viewer-check browser ## Run everything that continuous integration runs: lint, types and every test
 	$(BIN)/pytest -n $(JOBS)
 
 test-fast: $(VENV)/.dev ## Run the tests that need no framework
@@ -40,6 +40,9 @@ viewer: $(VIEWER)/node_modules/.installed ## Build the page's script and styles 
 
 viewer-check: $(VIEWER)/node_modules/.installed ## Check the viewer's types, run its tests, and compare a rebuild with what is committed
 	cd $(VIEWER) && npm run --silent check
+
+browser: ## See that Chromium is there for the page's tests; on Debian, as root, install it
+	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji; } || { echo "the page's tests need Chromium at /usr/bin/chromium: install your system's package"; exit 1; }
 
 bench: $(VENV)/.dev ## Compare captured weights with what each architecture applies, and time captures
 	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS)

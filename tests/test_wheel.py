@@ -69,6 +69,7 @@ def test_the_wheel_holds_every_tracked_module_once(built: Path) -> None:
     assert len(names) == len(set(names))
     assert set(names) == expected_modules(tracked_files())
     assert {"attncore/__init__.py", "attncore/py.typed", "attncore/backends/torch.py"} <= set(names)
+    assert {f"attncore/renderers/static/viewer.{ending}" for ending in ("js", "css")} <= set(names)
 
 
 def test_the_wheel_has_one_top_level_package(built: Path) -> None:
@@ -116,6 +117,7 @@ def test_the_wheel_works_where_the_source_is_not(built: Path, tmp_path: Path) ->
         f"assert attncore.__file__.startswith({str(tmp_path)!r}), attncore.__file__\n"
         "import attncore.renderers.terminal as t; print(t.__file__)\n"
         "assert example_trace().render('terminal').bundle\n"
+        f"assert example_trace().render('d3').save({str(tmp_path / 'page.html')!r}).stat().st_size > 10_000\n"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False

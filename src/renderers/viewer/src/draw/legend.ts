@@ -93,3 +93,13 @@ function drawSwatch(group: Group, x: number, note: LegendNote, colours: Colours)
 function addText(group: Group, x: number, y: number, text: string, anchor: string, colours: Colours) {
   return group.append("text").attr("x", x).attr("y", y).attr("text-anchor", anchor).attr("fill", colours.muted).text(text);
 }
+
+/** Numbers below a bar of negative and positive colours; what is larger than `limit` has the colour of its end. */
+export function divergingTicks(limit: number): LegendTick[] {
+  const end = String(Number(limit.toPrecision(2)));
+  return [
+    { share: 0, text: `≤ −${end}` },
+    { share: 0.5, text: "0" },
+    { share: 1, text: `≥ ${end}` },
+  ];
+}

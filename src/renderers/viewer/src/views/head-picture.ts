@@ -84,15 +84,15 @@ export class HeadPicture {
       const shift = seriesOffset(series, total, queries.size.rowHeight);
       const from = rowCentre(queries.size, queries.offset, query) + shift;
       const to = rowCentre(keys.size, keys.offset, key) + shift;
-      this.raster.line(from * scale, to * scale, lines.level[line]!, ink[series]!, fadeOf(scene, query, key));
+      this.raster.line(from * scale, to * scale, lines.level[line]!, ink[series]!, fadeOf(scene, key));
     }
   }
 }
 
 /** How much of its opacity a line keeps. */
-export function fadeOf(scene: Scene, query: number, key: number): number {
-  if (scene.kind === "all" || scene.other === null) return 1;
-  return (scene.kind === "query" ? key : query) === scene.other ? 1 : FADED;
+export function fadeOf(scene: Scene, key: number): number {
+  if (scene.kind !== "query" || scene.other === null) return 1;
+  return key === scene.other ? 1 : FADED;
 }
 
 export function bytes(colour: string): Rgb {

@@ -1,15 +1,210 @@
-/** Temporary stand-in until this view is written here: write over it. */
+/** The neuron view: how one head gets from a query's and the keys' vectors to its weights, number by number. */
 
-import type { View } from "./view";
+import type { Selection } from "../state/selection";
+import { button, element } from "../shell/dom";
+import { byWeight } from "./matrix-order";
+import { byContribution } from "./neuron-arithmetic";
+import { formulaOf, stepsOf } from "./neuron-columns";
+import { keyVector, readNeuron, type NeuronData } from "./neuron-data";
+import { createNeuronElements, drawNeuronLegend, type DimensionOrder, type KeyOrder, type NeuronElements } from "./neuron-elements";
+import { exportNeuron } from "./neuron-export";
+import { NeuronInput, NEURON_HELP } from "./neuron-input";
+import { QueryList } from "./neuron-list";
+import { NeuronTable } from "./neuron-table";
+import { defaultQuery, layerNotes, layersWithVectors, whyNoVectors } from "./neuron-words";
+import type { View, ViewContext } from "./view";
 
 export function createNeuronView(): View {
+  let view: NeuronView | null = null;
   return {
     name: "neuron",
     title: "Neuron",
-    help: [],
-    mount: () => undefined,
-    redraw: () => undefined,
-    unmount: () => undefined,
-    toSvg: () => Promise.reject(new Error("not drawn yet")),
+    help: NEURON_HELP,
+    mount(host, context) {
+      view = new NeuronView(host, context);
+    },
+    redraw: () => view?.redraw(),
+    unmount() {
+      view?.destroy();
+      view = null;
+    },
+    toSvg: () => (view === null ? Promise.reject(new Error("the neuron view is not shown")) : view.toSvg()),
   };
+}
+
+class NeuronView {
+  private readonly elements: NeuronElements;
+  private readonly list: QueryList;
+  private readonly stops: readonly (() => void)[];
+  private table: NeuronTable | null = null;
+  private input: NeuronInput | null = null;
+  private data: NeuronData | null = null;
+  private dimensionOrder: DimensionOrder = "model";
+  private keyOrder: KeyOrder = "position";
+  private ticket = 0;
+  /** What `data` was, or is being, read for. */
+  private wanted = "";
+
+  constructor(
+    host: HTMLElement,
+    private readonly context: ViewContext,
+  ) {
+    const { store } = context;
+    this.elements = createNeuronElements({
+      stepHead: (by) => this.stepHead(by),
+      orderDimensions: (order) => {
+        this.dimensionOrder = order;
+        this.show();
+      },
+      orderKeys: (order) => {
+        this.keyOrder = order;
+        this.show();
+      },
+    });
+    this.list = new QueryList({
+      choose: (query) => store.select({ query }),
+      point: (query) => store.point(query === null ? {} : { query }),
+    });
+    this.elements.dimensions.set(this.dimensionOrder);
+    this.elements.keys.set(this.keyOrder);
+    host.append(this.elements.root);
+    this.stops = [store.onSelection((next, before) => this.onSelection(next, before)), store.onFocus(() => this.onFocus())];
+    this.build();
+  }
+
+  redraw(): void {
+    this.list.draw(true);
+    this.table?.layOut();
+    this.show();
+  }
+
+  destroy(): void {
+    this.ticket += 1;
+    for (const stop of this.stops) stop();
+    this.input?.stop();
+  }
+
+  async toSvg(): Promise<SVGSVGElement> {
+    if (this.table?.style === null || this.table === null) throw new Error("there are no vectors to export for this layer: choose a layer that has them");
+    const { title, formula, verdict, notes } = this.elements;
+    const lines = [formula, verdict, notes].map((part) => part.textContent ?? "").filter((line) => line !== "");
+    return exportNeuron(this.table, this.context.colours(), title.textContent ?? "", lines);
+  }
+
+  /** For a layer: its table, or why there is none. */
+  private build(): void {
+    const layer = this.context.layer();
+    const { body, root } = this.elements;
+    this.input?.stop();
+    this.data = null;
+    this.table = null;
+    this.wanted = "";
+    root.toggleAttribute("data-empty", layer.vectors === null);
+    if (layer.vectors === null) {
+      this.ticket += 1;
+      this.context.explain(whyNoVectors(layer));
+      body.replaceChildren(this.otherLayers());
+      return;
+    }
+    this.context.explain("");
+    const steps = stepsOf(layer.scoring, layer.scoring?.biasHeld ?? false);
+    this.table = new NeuronTable(this.context, steps);
+    this.input = new NeuronInput(this.context, this.table, steps);
+    body.replaceChildren(this.list.element, this.table.element);
+    const { item } = this.context.store.selection;
+    this.list.setTokens(this.context.reader.queries(), this.context.queryAxis().labels[item] ?? []);
+    this.load();
+    const query = this.query();
+    if (query !== null) this.list.reveal(query);
+  }
+
+  private otherLayers(): HTMLElement {
+    const { trace, store } = this.context;
+    const others = layersWithVectors(trace);
+    const buttons = others.map((place) => button(`Layer ${trace.layers[place]?.index ?? place}`, { title: trace.layers[place]?.name ?? null }, () => store.select({ layer: place })));
+    const words = others.length === 0 ? "No layer of this trace has its vectors." : "Layers with query and key vectors:";
+    return element("div", { class: "attn-neuron-others" }, element("p", {}, words), element("div", { class: "attn-neuron-layers" }, ...buttons));
+  }
+
+  private onSelection(next: Selection, before: Selection): void {
+    if (next.layer !== before.layer || next.item !== before.item) return this.build();
+    const listed = (["special", "sink", "pair"] as const).some((field) => next[field] !== before[field]);
+    if (listed) return this.build();
+    this.load();
+    if (next.query !== null && next.query !== before.query) this.list.reveal(next.query);
+    if (next.key !== before.key) this.show();
+  }
+
+  private onFocus(): void {
+    this.load();
+    this.mark();
+  }
+
+  private head(): number {
+    return this.context.store.selection.heads[0] ?? 0;
+  }
+
+  private query(): number | null {
+    const { focus, selection } = this.context.store;
+    const queries = this.context.reader.queries();
+    return focus.query ?? selection.query ?? defaultQuery(queries, this.context.queryAxis().special?.[selection.item]);
+  }
+
+  private stepHead(by: number): void {
+    const count = this.context.layer().heads.length;
+    this.context.store.select({ heads: [(this.head() + by + count) % count] });
+  }
+
+  /** Reads the numbers for the head and query that are wanted now, unless they are there or on their way. */
+  private load(): void {
+    const [head, query] = [this.head(), this.query()];
+    if (this.table === null || query === null) return;
+    const wanted = `${head} ${query}`;
+    if (wanted === this.wanted) return;
+    this.wanted = wanted;
+    const ticket = (this.ticket += 1);
+    const work = readNeuron(this.context, head, query).then((data) => {
+      if (ticket !== this.ticket) return;
+      this.data = data;
+      this.show();
+    });
+    this.context.drawing(
+      work.catch((error: unknown) => {
+        if (ticket !== this.ticket) return;
+        this.wanted = "";
+        this.context.fail(error);
+      }),
+    );
+  }
+
+  private show(): void {
+    const { data, table, context, elements } = this;
+    if (data === null || table === null) return;
+    const layer = context.layer();
+    const keys = context.reader.keys();
+    const ordered = this.keyOrder === "weight" ? byWeight(keys, (key) => data.row.weights[key] ?? 0) : keys;
+    table.show(data, ordered, this.dimensions(data, keys));
+    const number = layer.heads[data.head] ?? data.head;
+    elements.headName.textContent = `Head ${number}`;
+    elements.title.textContent = `Layer ${layer.index}: what “${table.labelOf(data.query, "query").slice(0, 40)}” (${data.query}) attends to, and why`;
+    elements.formula.textContent = formulaOf(layer.scoring, layer.scoring?.biasHeld ?? false);
+    elements.verdict.textContent = data.verdict.sentence;
+    elements.verdict.dataset["kind"] = data.verdict.kind;
+    elements.notes.textContent = layerNotes(layer, data.head).join(" ");
+    drawNeuronLegend(elements.legend, { vector: data.vectorLimit, product: data.productLimit }, context.colours());
+    this.mark();
+  }
+
+  /** The order of dimensions; by contribution it is that of the pinned key, or of the one with most weight. */
+  private dimensions(data: NeuronData, keys: readonly number[]): number[] {
+    if (this.dimensionOrder === "model") return [...data.queryVector.keys()];
+    const key = this.context.store.selection.key ?? byWeight(keys, (place) => data.row.weights[place] ?? 0)[0] ?? 0;
+    return byContribution(data.queryVector, keyVector(data, key));
+  }
+
+  private mark(): void {
+    const { selection, focus } = this.context.store;
+    this.list.mark(this.data?.query ?? null, selection.query, selection.search);
+    this.table?.mark({ active: focus.key, pinned: selection.key, pixel: this.input?.pixel ?? null, search: selection.search.trim().toLocaleLowerCase() });
+  }
 }

@@ -1,0 +1,372 @@
+"""The numbers on a page, decoded here from the description of the format and compared with the trace's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from page_decoder import Array, DecodedPage, decode_page, numbers
+
+from attncore import AttentionTrace, OptionError
+from attncore.renderers._page_describe import Start
+from attncore.renderers._page_encode import fits_log8, log8
+from attncore.renderers._page_html import Viewer, page_of
+from attncore.renderers._page_payload import payload_of
+from attncore.renderers._page_top import TopRows
+from attncore.scoring import Scoring
+from attncore.testing import example_cross_trace, example_trace
+from attncore.weights import DenseWeights, RecomputedWeights
+
+# Half a step of the logarithmic codes, 2 ** (16 / 254 / 2), and what float32 adds.
+LOG8 = 1.0222
+LEAST = 2.0**-17
+
+
+def page_in(trace: AttentionTrace, room: int = 16_000_000, *, vectors: bool = False) -> DecodedPage:
+    """What can be read from the trace's page of at most ``room`` bytes of data."""
+    payload = payload_of(trace, Start(), room=room, vectors=vectors)
+    html = page_of(payload, "", "auto", Viewer("", ""))
+    assert len(html) - len(page_of(replace(payload, blocks=(), description={}), "", "auto", Viewer("", ""))) <= room
+    return decode_page(html)
+
+
+def assert_log8(found: Array, expected: Array) -> None:
+    """Each value within 2.2 %, and 0 where the weight is too small for a code."""
+    assert (found[expected < LEAST] == 0).all()
+    large = expected >= 2.0**-16
+    assert (np.maximum(found[large] / expected[large], expected[large] / found[large]) < LOG8).all()
+    assert (found[(expected >= LEAST) & ~large] == 2.0**-16).all()
+
+
+def test_small_weights_are_float16() -> None:
+    """Up to 2 MB every weight is written, within float16's rounding."""
+    trace = example_trace(batch=2, padding=3)
+    page = page_in(trace)
+    assert page.info["precision"] == {
+        "kind": "float16",
+        "top": None,
+        "sentence": "float16: each weight within 0.05 %",
+        "decimals": 3,
+        "significant": 3,
+    }
+    for place, layer in enumerate(trace):
+        np.testing.assert_allclose(page.weights(place), np.asarray(layer.weights), rtol=2**-11, atol=2**-25)
+        assert page.info["layers"][place]["kept"] is None
+
+
+@given(hnp.arrays(np.float32, st.integers(0, 200), elements=st.floats(0, 1, width=32)))
+def test_log8_gives_each_weight_back_within_two_per_cent(weights: Array) -> None:
+    """0 stays 0, 1 stays 1, and everything between is within half a step."""
+    assert fits_log8(weights)
+    found = numbers("log8", log8(weights).tobytes())
+    assert_log8(found, weights.astype(np.float64))
+    assert (found[weights == 1] == 1).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e-9, 1.01])
+def test_log8_has_no_code_for_what_no_softmax_gives(value: float) -> None:
+    """NaN, infinity, negative weights and weights above 1 must be written otherwise; rounding just above 1 need not."""
+    assert not fits_log8(np.array([0.5, value], dtype=np.float32))
+    assert fits_log8(np.array([0.5, np.nextafter(np.float32(1), np.float32(2))], dtype=np.float32))
+
+
+def test_larger_weights_are_log8() -> None:
+    """Beyond 2 MB all weights are written in 8 bits, while they fit."""
+    trace = example_trace(n_layers=2, n_heads=8, n_tokens=256, lazy=True)
+    page = page_in(trace)
+    assert page.info["precision"]["kind"] == "log8"
+    assert "2.2 %" in page.info["precision"]["sentence"]
+    for place, layer in enumerate(trace):
+        assert page.info["blocks"][f"weights-{place}"] == {"encoding": "log8"}
+        assert_log8(page.weights(place), np.asarray(layer.weights, dtype=np.float64))
+
+
+def top_page(trace: AttentionTrace, room: int) -> DecodedPage:
+    """A page whose budget leaves room for some keys of each query only."""
+    page = page_in(trace, room)
+    assert page.info["precision"]["kind"] == "top"
+    return page
+
+
+def assert_top(page: DecodedPage, place: int, weights: Array) -> None:
+    """The largest of each row are held, to the precision of log8."""
+    k = page.info["blocks"][f"weights-{place}"]["top"]
+    assert k == page.info["precision"]["top"]
+    found, rows = page.weights(place).reshape(-1, weights.shape[-1]), weights.reshape(-1, weights.shape[-1])
+    held = found > 0
+    assert (held.sum(axis=1) == np.minimum(k, (rows >= LEAST).sum(axis=1))).all()
+    assert_log8(found[held], rows[held])
+    smallest_held = np.where(held, rows, np.inf).min(axis=1)
+    assert (np.where(held, 0, rows).max(axis=1) <= np.maximum(smallest_held, LEAST)).all()
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_beyond_the_budget_the_top_keys_of_each_query_are_held(lazy: bool) -> None:
+    """As many as fit; and the share of the attention that they are is measured for each head."""
+    trace = example_trace(n_layers=3, n_heads=8, n_tokens=256, lazy=lazy)
+    page = top_page(trace, 500_000)
+    for place, layer in enumerate(trace):
+        weights = np.asarray(layer.weights, dtype=np.float64)
+        assert_top(page, place, weights)
+        held = page.weights(place) > 0
+        shares = (weights * held).sum(axis=-1).mean(axis=-1)
+        np.testing.assert_allclose(page.info["layers"][place]["kept"], shares, atol=1e-5)
+    mean = np.mean([layer["kept"] for layer in page.info["layers"]])
+    top = page.info["precision"]["top"]
+    assert page.info["precision"]["sentence"].startswith(f"top {top} keys of each query: {mean:.1%}"[:-3])
+
+
+def test_the_overview_knows_what_was_left_out() -> None:
+    """Each of its cells is the largest weight of its block, also where the top keys of each query do not reach."""
+    trace = example_trace(n_layers=2, n_heads=8, n_tokens=250)
+    page = top_page(trace, 500_000)
+    for place, layer in enumerate(trace):
+        reading = page.info["blocks"][f"overview-{place}"]
+        rows, columns = reading["row_step"], reading["column_step"]
+        padded = np.zeros((1, 8, -(-250 // rows) * rows, -(-250 // columns) * columns))
+        padded[:, :, :250, :250] = np.asarray(layer.weights)
+        cells = padded.reshape(1, 8, padded.shape[2] // rows, rows, -1, columns).max(axis=(3, 5))
+        assert max(cells.shape) <= 128
+        assert_log8(page.overview(place), cells)
+        assert (page.weights(place).max() <= LOG8 * cells.max(axis=(2, 3))).any()
+
+
+@pytest.mark.parametrize("room", [300_000, 500_000, 900_000])
+def test_the_room_is_kept_and_used(room: int) -> None:
+    """`page_in` asserts that a page is not longer; here, that it is not much shorter than it may be."""
+    trace = example_trace(n_layers=4, n_heads=8, n_tokens=250, lazy=True)
+    payload = payload_of(trace, Start(), room=room, vectors=False)
+    assert 0.85 * room < payload.length() <= room
+    page_in(trace, room)
+
+
+def test_too_little_room_is_refused_with_what_is_needed() -> None:
+    """The message says what there is, and the bytes that it asks for suffice."""
+    trace = example_trace(n_layers=4, n_heads=8, n_tokens=400, lazy=True)
+    with pytest.raises(OptionError, match=r"4 layer\(s\) of 8 heads x 400 queries x 400 keys .*layers=") as raised:
+        page_in(trace, 120_000)
+    needed = int(str(raised.value).split("max_bytes=")[1].split(" ")[0].split(";")[0])
+    assert page_in(trace, needed).info["precision"]["kind"] == "top"
+    with pytest.raises(OptionError, match="the tokens and names of this trace alone take"):
+        page_in(trace, 1_000)
+
+
+def changed(trace: AttentionTrace, change: Any) -> AttentionTrace:
+    """The trace with the weights of each layer changed in place by ``change``."""
+    layers = []
+    for layer in trace:
+        weights = np.array(layer.weights, dtype=np.float32)
+        change(weights)
+        layers.append(layer.replaced(stored_weights=DenseWeights(weights)))
+    return AttentionTrace(tuple(layers), trace.axes)
+
+
+@pytest.mark.parametrize(("tokens", "room"), [(12, 16_000_000), (256, 16_000_000), (256, 600_000)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.25, 1.5])
+def test_weights_that_no_softmax_gives_are_written_as_they_are(value: float, tokens: int, room: int) -> None:
+    """In float16, whatever the other layers are written in."""
+
+    def spoil(array: Array) -> None:
+        array[0, 1, 5, 3] = value
+
+    trace = changed(example_trace(n_layers=2, n_heads=8, n_tokens=tokens), spoil)
+    page = page_in(trace, room)
+    reading = page.info["blocks"]["weights-0"]
+    assert reading.get("values", reading["encoding"]) == "float16"
+    assert page.weights(0)[0, 1, 5, 3] == pytest.approx(value, nan_ok=True)
+    if reading["encoding"] == "top":
+        step = page.info["blocks"]["overview-0"]["row_step"]
+        corner = page.overview(0)[0, 1, 5 // step, 0]
+        assert value < 0 or corner == pytest.approx(value, nan_ok=True)
+        assert np.isfinite(page.info["layers"][0]["kept"]).all()
+
+
+def test_rows_without_attention_have_nothing_to_lose() -> None:
+    """Rows of zeros are held as such, and count for no share."""
+
+    def blank(array: Array) -> None:
+        array[:, :, 100:] = 0
+        array[:, 3] = 0
+
+    trace = changed(example_trace(n_layers=2, n_heads=8, n_tokens=256), blank)
+    page = top_page(trace, 200_000)
+    weights = np.asarray(trace[0].weights, dtype=np.float64)
+    assert_top(page, 0, weights)
+    kept = np.array(page.info["layers"][0]["kept"])
+    held = page.weights(0)[:, :, :100] > 0
+    shares = (weights[:, :, :100] * held).sum(axis=-1).mean(axis=-1)
+    shares[:, 3] = 1
+    np.testing.assert_allclose(kept, shares, atol=1e-5)
+
+
+def test_padded_queries_count_for_no_share() -> None:
+    """What a padded query attends to is not attention that could be lost."""
+    trace = example_trace(n_layers=1, n_heads=8, n_tokens=256, batch=2, padding=100)
+    page = top_page(trace, 400_000)
+    held, weights = page.weights(0) > 0, np.asarray(trace[0].weights, dtype=np.float64)
+    shares = (weights * held).sum(axis=-1)
+    expected = np.stack([shares[0].mean(axis=-1), shares[1, :, :-100].mean(axis=-1)])
+    np.testing.assert_allclose(page.info["layers"][0]["kept"], expected, atol=1e-5)
+    assert np.abs(expected[1] - shares[1].mean(axis=-1)).max() > 1e-3, "the padding makes no difference to this trace"
+
+
+def test_layers_with_few_keys_are_held_in_full() -> None:
+    """Where the top keys would be most of them, all are written; both kinds stand beside each other."""
+    trace = example_cross_trace(n_layers=1, n_heads=8, n_source=12, n_target=400)
+    page = top_page(trace, 500_000)
+    kinds = [page.info["blocks"][f"weights-{place}"]["encoding"] for place in range(3)]
+    assert kinds == ["log8", "top", "log8"]
+    for place in (0, 2):
+        assert_log8(page.weights(place), np.asarray(trace[place].weights, dtype=np.float64))
+        assert page.info["layers"][place]["kept"] is None
+    assert_top(page, 1, np.asarray(trace[1].weights, dtype=np.float64))
+    assert page.weights(2).shape == (1, 8, 400, 12)
+
+
+def test_the_position_of_a_key_may_need_32_bits() -> None:
+    """More than 65,535 keys; the keys of each row come back in order."""
+    random = np.random.default_rng(0)
+    weights = random.random((2, 3, 70_000), dtype=np.float32)
+    top = TopRows.empty((1, 2, 3), 5, 70_000)
+    top.put((0, slice(None), slice(0, 3)), weights)
+    values, index, data = top.shrunk(3).encoded()
+    assert (values, index) == ("log8", "uint32")
+    reading = {"encoding": "top", "top": 3, "values": values, "index": index}
+    found = DecodedPage({}, {})._top(reading, data, (1, 2, 3, 70_000))[0]
+    expected = np.sort(np.argsort(weights, axis=-1)[..., -3:], axis=-1)
+    assert (np.argwhere(found > 0)[:, -1].reshape(2, 3, 3) == expected).all()
+
+
+def recomputed(page: DecodedPage, place: int) -> Array:
+    """The weights by the formula, from what the page holds of queries, keys, bias and mask."""
+    vectors, layer = page.vectors(place), page.info["layers"][place]
+    query, key, scoring = vectors["query"], vectors["key"], layer["scoring"]
+    assert query is not None
+    assert key is not None
+    scores = scoring["scale"] * query @ key.repeat(query.shape[1] // key.shape[1], axis=1).swapaxes(2, 3)
+    if scoring["softcap"] is not None:
+        scores = scoring["softcap"] * np.tanh(scores / scoring["softcap"])
+    scores = scores + (0 if vectors["bias"] is None else vectors["bias"])
+    if vectors["allowed"] is not None:
+        scores = np.where(vectors["allowed"], scores, -np.inf)
+    sinks = -np.inf * np.ones(query.shape[1]) if scoring["sinks"] is None else np.array(scoring["sinks"])
+    whole = np.concatenate([scores, np.broadcast_to(sinks[:, None, None], (*scores.shape[:3], 1))], axis=-1)
+    whole = np.exp(whole - whole.max(axis=-1, keepdims=True))
+    return (whole / whole.sum(axis=-1, keepdims=True))[..., :-1]
+
+
+def scored(trace: AttentionTrace, **changes: Any) -> AttentionTrace:
+    """A lazy trace whose layers depend on more than query and key."""
+    layers = []
+    for layer in trace:
+        assert layer.query is not None
+        assert layer.key is not None
+        assert layer.scoring is not None
+        scoring = replace(layer.scoring, **changes)
+        weights = RecomputedWeights(layer.query, layer.key, scoring)
+        layers.append(layer.replaced(scoring=scoring, stored_weights=weights))
+    return AttentionTrace(tuple(layers), trace.axes)
+
+
+RANDOM = np.random.default_rng(1)
+VECTOR_TRACES = {
+    "causal": example_trace(lazy=True),
+    "grouped": example_trace(lazy=True, kv_heads=2, batch=2),
+    "padded": example_trace(lazy=True, batch=2, padding=4),
+    "one token": example_trace(lazy=True, n_tokens=1),
+    "cross": example_cross_trace(lazy=True),
+    "some heads": example_trace(lazy=True, kv_heads=2).select(layers=[1], heads=[3, 1]),
+    "window": scored(example_trace(lazy=True), window=3),
+    "bias of heads": scored(example_trace(lazy=True), bias=RANDOM.standard_normal((1, 4, 12, 12)).astype(np.float32)),
+    "bias of keys": scored(example_trace(lazy=True), bias=np.linspace(0, 3, 12, dtype=np.float32)),
+    "mask": scored(example_trace(lazy=True), causal=False, mask=RANDOM.random((12, 12)) + np.eye(12) > 0.5),
+    "softcap": scored(example_trace(lazy=True), softcap=2.0),
+    "sinks": scored(example_trace(lazy=True), sinks=np.array([0, 1, -np.inf, 3], dtype=np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", VECTOR_TRACES)
+def test_small_vectors_come_along_and_add_up_to_the_weights(name: str) -> None:
+    """Queries, keys, bias and mask give the weights again by the formula, within float16."""
+    trace = VECTOR_TRACES[name]
+    page = page_in(trace)
+    for place, layer in enumerate(trace):
+        described = page.info["layers"][place]
+        assert described["noVectors"] == ""
+        assert described["vectors"]["headDim"] == 32
+        assert described["scoring"]["biasHeld"] == described["scoring"]["bias"] == ("bias" in name)
+        np.testing.assert_allclose(recomputed(page, place), np.asarray(layer.weights), atol=0.005)
+
+
+def test_a_bias_that_is_a_mask_stays_finite() -> None:
+    """An additive mask of the lowest float32 is beyond float16, and infinity would make a row of it NaN."""
+    bias = np.where(np.eye(12) > 0, 0, np.finfo(np.float32).min).astype(np.float32)
+    page = page_in(scored(example_trace(lazy=True), bias=bias))
+    written = page.vectors(0)["bias"]
+    assert written is not None
+    assert np.isfinite(written).all()
+    np.testing.assert_allclose(recomputed(page, 0)[0, 0], np.eye(12), atol=1e-6)
+
+
+def test_large_vectors_are_left_out_unless_asked_for() -> None:
+    """Every layer says so, and what to do."""
+    trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)
+    page = page_in(trace, 8_000_000)
+    assert not [name for name in page.blocks if name.startswith("vectors")]
+    assert all(layer["vectors"] is None for layer in page.info["layers"])
+    assert all('view="neuron"' in layer["noVectors"] for layer in page.info["layers"])
+    whole = page_in(trace, 8_000_000, vectors=True)
+    assert len([name for name in whole.blocks if name.startswith("vectors")]) == 8
+
+
+def test_asked_for_vectors_are_those_nearest_to_the_layer_shown() -> None:
+    """As many layers as half of the room holds, around the one that the page opens with."""
+    trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)
+    payload = payload_of(trace, Start(layer=5), room=2_000_000, vectors=True)
+    held = [layer["vectors"] is not None for layer in payload.description["layers"]]
+    assert held == [False, False, False, False, True, True, True, False]
+    assert payload.length() <= 2_000_000
+    assert "no room for the queries" in payload.description["layers"][0]["noVectors"]
+    assert payload.description["precision"]["kind"] == "top"
+    with pytest.raises(OptionError, match=r"queries and keys of layer 5 take about 0\.\d MB"):
+        payload_of(trace, Start(layer=5), room=300_000, vectors=True)
+
+
+def test_a_bias_that_does_not_fit_is_left_out_and_said_to_be() -> None:
+    """Queries and keys alone are of more use than nothing."""
+    bias = RANDOM.standard_normal((1, 8, 200, 200)).astype(np.float32)
+    trace = scored(example_trace(n_layers=1, n_heads=8, n_tokens=200, lazy=True), bias=bias)
+    page = page_in(trace, 700_000, vectors=True)
+    assert page.vectors(0)["bias"] is None
+    assert page.info["layers"][0]["scoring"]["bias"] is True
+    assert page.info["layers"][0]["scoring"]["biasHeld"] is False
+
+
+def test_a_layer_captured_without_vectors_says_so() -> None:
+    """It is not this file that leaves them out."""
+    page = page_in(example_trace())
+    assert all('keep="qk"' in layer["noVectors"] for layer in page.info["layers"])
+    assert all(layer["scoring"] is None for layer in page.info["layers"])
+
+
+def test_reading_a_trace_twice_gives_the_same_bytes() -> None:
+    """Layers are worked on side by side, and nothing depends on which is ready first."""
+    trace = example_trace(n_layers=6, n_heads=8, n_tokens=200, lazy=True)
+    first, second = (payload_of(trace, Start(), room=900_000, vectors=False) for _ in range(2))
+    assert first.blocks == second.blocks
+    assert first.json_text() == second.json_text()
+
+
+def test_scoring_is_optional() -> None:
+    """Queries and keys may be known where the formula is not."""
+    trace = example_trace(lazy=True)
+    layers = tuple(layer.replaced(scoring=None) for layer in trace)
+    page = page_in(AttentionTrace(layers, trace.axes))
+    assert page.vectors(0)["allowed"] is None
+    assert page.info["layers"][0]["scoring"] is None
+    assert Scoring(scale=1.0).mask is None
