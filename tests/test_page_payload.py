@@ -190,7 +190,7 @@ def test_rows_without_attention_have_nothing_to_lose() -> None:
     """Rows of zeros are held as such, and count for no share."""
 
     def blank(array: Array) -> None:
-        array[:, :, 100:] = 0
+        array[:, :, 200:] = 0
         array[:, 3] = 0
 
     trace = changed(example_trace(n_layers=2, n_heads=8, n_tokens=256), blank)
@@ -198,8 +198,8 @@ def test_rows_without_attention_have_nothing_to_lose() -> None:
     weights = np.asarray(trace[0].weights, dtype=np.float64)
     assert_top(page, 0, weights)
     kept = np.array(page.info["layers"][0]["kept"])
-    held = page.weights(0)[:, :, :100] > 0
-    shares = (weights[:, :, :100] * held).sum(axis=-1).mean(axis=-1)
+    held = page.weights(0)[:, :, :200] > 0
+    shares = (weights[:, :, :200] * held).sum(axis=-1).mean(axis=-1)
     shares[:, 3] = 1
     np.testing.assert_allclose(kept, shares, atol=1e-5)
 

@@ -23,6 +23,8 @@ export interface BlockRequest {
   readonly keys: Range;
   readonly maxRows: number;
   readonly maxColumns: number;
+  /** With nothing discounted, as the source gives it; the neuron view compares its arithmetic with this. */
+  readonly raw?: boolean;
 }
 
 export interface WeightsReader {

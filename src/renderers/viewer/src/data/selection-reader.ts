@@ -42,7 +42,7 @@ class SelectionReader implements WeightsReader {
   async block(request: BlockRequest): Promise<Tile> {
     const [first] = request.series.layers;
     const { keyAxis } = this.axes(first ?? this.store.selection.layer);
-    const without = discountedKeys(keyAxis, request.item, this.store.selection);
+    const without = request.raw === true ? [] : discountedKeys(keyAxis, request.item, this.store.selection);
     const parts = request.series.layers.flatMap((layer) => request.series.heads.map((head) => ({ layer, head })));
     const [only] = parts;
     if (parts.length === 1 && only !== undefined && without.length === 0) return this.source.tile({ ...only, ...request });

@@ -23,17 +23,44 @@ export interface LegendNote {
   readonly text: string;
 }
 
-/** Numbers below the bar: the ends and the middle, or every decade. */
-export function heatTicks(range: HeatRange, format: (weight: number) => string): LegendTick[] {
-  if (range.scale === "linear") {
-    return [0, 0.5, 1].map((share) => ({ share, text: share === 0 ? "0" : format(share * range.max) }));
+/** Roughly the width of a digit, and the least distance between two numbers. Pixels. */
+const DIGIT = 6;
+const APART = 8;
+
+/** Numbers below the bar of `width` pixels: the ends and the middle, or the ends and powers of ten, as far as they fit. */
+export function heatTicks(range: HeatRange, width: number, format: (weight: number) => string): LegendTick[] {
+  const { scale, max } = range;
+  if (scale === "linear") {
+    return [0, 0.5, 1].map((share) => ({ share, text: share === 0 ? "0" : format(share * max) }));
   }
-  return Array.from({ length: LOG_DECADES + 1 }, (_, decade) => {
-    const weight = range.max * 10 ** (decade - LOG_DECADES);
-    // The same number of digits as on the other ticks would show 0.0000 for the smallest: two figures always show.
-    const text = decade === LOG_DECADES ? format(weight) : String(Number(weight.toPrecision(2)));
-    return { share: heatShare(weight, range), text: decade === 0 ? `≤${text}` : text };
+  const least = Number((max * 10 ** -LOG_DECADES).toPrecision(1));
+  const ends: LegendTick[] = [{ share: 0, text: `≤${decimal(least)}` }, { share: 1, text: format(max) }];
+  const highest = Math.ceil(Math.log10(max)) - 1;
+  const between = Array.from({ length: LOG_DECADES }, (_, decade) => 10 ** (highest - decade)).map((weight) => ({
+    share: heatShare(weight, range),
+    text: decimal(weight),
+  }));
+  return between.reduce((shown, tick) => (fits(tick, shown, width) ? [...shown, tick] : shown), ends);
+}
+
+/** Never as 1e-7: powers of ten are written out. */
+function decimal(weight: number): string {
+  return weight.toFixed(Math.max(0, Math.ceil(-Math.log10(weight) - 1e-9)));
+}
+
+function fits(tick: LegendTick, others: readonly LegendTick[], width: number): boolean {
+  const [begin, end] = extent(tick, width);
+  return others.every((other) => {
+    const [otherBegin, otherEnd] = extent(other, width);
+    return begin > otherEnd + APART || end < otherBegin - APART;
   });
+}
+
+/** Numbers at the ends stand inside the bar, others around their tick. */
+function extent({ share, text }: LegendTick, width: number): [number, number] {
+  const wide = text.length * DIGIT;
+  const begin = share * width - (share === 0 ? 0 : share === 1 ? wide : wide / 2);
+  return [begin, begin + wide];
 }
 
 /** Draws the bar from x = 0 to `width` and its ticks; returns the width used with the notes. */

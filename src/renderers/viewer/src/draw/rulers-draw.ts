@@ -2,7 +2,7 @@
 
 import { select, type Selection as Picked } from "d3-selection";
 import type { Colours } from "./colours";
-import { fitText, isolated, printable, type Measure, type RulerMark, type Turn } from "./rulers";
+import { fitText, isolated, type Measure, type RulerMark, type Turn } from "./rulers";
 
 export type Group = Picked<SVGGElement, unknown, null, undefined>;
 
@@ -45,7 +45,7 @@ export function drawRuler(
 
 function drawMark(group: Group, mark: RulerMark, emphasis: Emphasis | null, style: RulerStyle): void {
   const { colours, measure, room } = style;
-  const shown = fitText(printable(mark.text), room - GAP, measure);
+  const shown = fitText(mark.text, room - GAP, measure);
   const width = measure(shown);
   const label = group.append("g").attr("transform", placed(mark.centre, width, style));
   const strong = emphasis === "focus" || emphasis === "pinned";

@@ -103,13 +103,6 @@ export function widestLabel(labels: readonly string[], room: number, measure: Me
   return Math.ceil(widest);
 }
 
-/** Control characters as signs that can be seen, "␊" or "␀"; what XML forbids besides becomes a replacement sign. */
-export function printable(text: string): string {
-  return text
-    .replaceAll(/[\u0000-\u001f]/g, (character) => String.fromCharCode(0x2400 + character.charCodeAt(0)))
-    .replaceAll(/[\p{Cc}\p{Surrogate}\ufffe\uffff]/gu, "�");
-}
-
 /** A label that reads from right to left keeps its own direction inside a picture that does not. */
 export function isolated(text: string): string {
   return /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u.test(text) ? `\u2068${text}\u2069` : text;

@@ -57,10 +57,13 @@ export class TokenColumn {
     return this.tokens[row];
   }
 
-  setTokens(tokens: readonly ColumnToken[], name: string): void {
-    this.tokens = tokens;
+  /** Returns whether these are other tokens than before. */
+  setTokens(tokens: readonly ColumnToken[], name: string): boolean {
     this.element.setAttribute("aria-label", name);
+    if (sameTokens(tokens, this.tokens)) return false;
+    this.tokens = tokens;
     for (const row of [...this.rows.keys()]) this.release(row);
+    return true;
   }
 
   /** Shows the rows that are in the window at this size and offset. */
@@ -93,6 +96,15 @@ export class TokenColumn {
     const active = marks.cursor !== null && this.rows.has(marks.cursor) ? `${this.id}-${marks.cursor}` : null;
     if (active === null) this.element.removeAttribute("aria-activedescendant");
     else this.element.setAttribute("aria-activedescendant", active);
+  }
+
+  isPinned(row: number): boolean {
+    return this.rows.get(row)?.row.classList.contains("attn-pinned") ?? false;
+  }
+
+  /** The number that is written beside a row in the window. */
+  figure(row: number): string {
+    return this.rows.get(row)?.figure.textContent ?? "";
   }
 
   /** The row under a pointer; null beside the rows. */
@@ -134,6 +146,14 @@ export class TokenColumn {
     parts.row.remove();
     this.spare.push(parts);
   }
+}
+
+function sameTokens(left: readonly ColumnToken[], right: readonly ColumnToken[]): boolean {
+  const same = (token: ColumnToken, row: number): boolean => {
+    const other = right[row];
+    return token.position === other?.position && token.whole === other.whole && token.special === other.special;
+  };
+  return left.length === right.length && left.every(same);
 }
 
 function newRow(): RowParts {

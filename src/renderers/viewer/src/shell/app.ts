@@ -62,7 +62,7 @@ export function mountViewer(host: HTMLElement, source: TileSource, options: View
 
 /** What the parts share; the theme and the passing messages are put right before any view hears of a change. */
 function createShell(store: Store, source: TileSource, drawings: Drawings, ownPage: boolean, undo: (() => void)[]): Shell {
-  const root = createRoot(source.trace.model);
+  const root = createRoot(source.trace.model, ownPage);
   const themeListeners: (() => void)[] = [];
   const onTheme = (): void => themeListeners.forEach((listener) => listener());
   const theme = new ThemeSwitch(root, onTheme);
@@ -101,9 +101,11 @@ function viewNamed(views: readonly View[], name: string): View {
   return view;
 }
 
-function createRoot(model: string): HTMLElement {
+function createRoot(model: string, ownPage: boolean): HTMLElement {
   return element("section", {
     class: "attncore",
+    role: ownPage ? "main" : "region",
+    "data-page": ownPage,
     "aria-label": `Attention of ${model === "" ? "a model" : model}`,
     tabindex: -1,
     // JupyterLab takes single letters as its own commands, such as "a" for a new cell, unless told not to.

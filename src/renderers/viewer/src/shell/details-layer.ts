@@ -1,10 +1,10 @@
 /** What is known of a layer and its heads. */
 
+import { formatFigure, formatPercent } from "../data/format";
 import type { LayerInfo, ScoringInfo, StatisticsInfo } from "../source/trace-info";
 import { swatch } from "./bars";
 import { element, type Child } from "./dom";
 import { headNumber } from "./layers";
-import { formatFigure, formatShare } from "./numbers";
 import type { Shell } from "./shell";
 
 export function layerSection(layer: LayerInfo): HTMLElement {
@@ -75,7 +75,7 @@ function headRow(shell: Shell, layer: LayerInfo, head: number, pointed: boolean)
   const row = element("tr", { class: pointed ? "attn-pointed" : null }, name);
   row.append(figure(formatFigure(figures?.entropy[head], 2)), figure(formatFigure(figures?.distance[head], 1)));
   row.append(patternCell(figures, head));
-  if (kept !== undefined) row.append(figure(formatShare(kept[head])));
+  if (kept !== undefined) row.append(figure(formatPercent(kept[head] ?? null)));
   return row;
 }
 
@@ -86,6 +86,6 @@ function figure(text: string): HTMLElement {
 function patternCell(figures: StatisticsInfo | undefined, head: number): HTMLElement {
   const pattern = figures?.pattern[head] ?? "–";
   const share = figures?.patternShare[head] ?? null;
-  const shown = share === null ? null : element("span", { class: "attn-number attn-muted" }, ` ${formatShare(share)}`);
+  const shown = share === null ? null : element("span", { class: "attn-number attn-muted" }, ` ${formatPercent(share)}`);
   return element("td", { class: "attn-pattern", title: pattern }, pattern, shown);
 }

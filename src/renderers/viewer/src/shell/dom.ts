@@ -34,9 +34,10 @@ function append(target: Element, children: readonly Child[]): void {
   }
 }
 
-/** A button with words on it. */
+/** A button with words on it; `class` among the attributes comes beside the plain look. */
 export function button(label: string, attributes: Attributes, onClick: (event: MouseEvent) => void): HTMLButtonElement {
-  const made = element("button", { type: "button", class: "attn-button", ...attributes }, label);
+  const look = ["attn-button", attributes["class"]].filter(Boolean).join(" ");
+  const made = element("button", { type: "button", ...attributes, class: look }, label);
   made.addEventListener("click", onClick);
   return made;
 }

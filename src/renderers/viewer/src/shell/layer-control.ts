@@ -17,10 +17,11 @@ export function createLayerControl(shell: Shell): HTMLElement {
     const layer = groupOf(trace, store.selection.layer).layers[place];
     if (layer !== undefined) store.select({ layer });
   });
-  const mean = toggle("Mean", { title: "The mean over all layers of this group" }, (on) => store.select({ meanLayers: on }));
+  const mean = toggle("Mean of layers", { title: "The mean over all layers of this group" }, (on) => store.select({ meanLayers: on }));
+  const label = element("span", { class: "attn-label attn-lead", "aria-hidden": "true" }, "Layer");
   const name = element("div", { class: "attn-layer-name" });
   const steps = element("div", { class: "attn-steps" }, previous, track.element, next);
-  const control = element("div", { class: "attn-layer", role: "group", "aria-label": "Layer" }, groups, steps, name, mean.element);
+  const control = element("div", { class: "attn-layer", role: "group", "aria-label": "Layer" }, label, groups, steps, name, mean.element);
   follow(shell, (selection) => {
     const relevant = relevantControls(selection, trace, shell.context.layer());
     const { layers } = groupOf(trace, selection.layer);
@@ -50,12 +51,12 @@ function showName(shell: Shell, target: HTMLElement, { meanLayers, layer: place 
   const layer = shell.context.layer();
   if (meanLayers) {
     const { layers } = groupOf(shell.trace, place);
-    refill(target, element("strong", {}, `Mean of ${plural(layers.length, "layer")}`));
+    refill(target, element("strong", {}, `mean of ${plural(layers.length, "layer")}`));
     setAttributes(target, { title: null });
     return;
   }
   const path = element("span", { class: "attn-path" }, element("bdi", { dir: "ltr" }, layer.name));
-  refill(target, element("strong", { class: "attn-number" }, `Layer ${layer.index}`), path);
+  refill(target, element("strong", { class: "attn-number" }, String(layer.index)), path);
   setAttributes(target, { title: layer.name });
 }
 

@@ -1,12 +1,13 @@
 /** The page's address holds the selection, so that a link opens the same picture. */
 
+import { firstSelection } from "../state/first";
 import { fromFragment, toFragment } from "../state/url";
 import type { Shell } from "./shell";
 
 /** null where the page has no address of its own: in a notebook's output, or inside somebody else's page. */
 export function linkTo(shell: Shell): string | null {
   if (!shell.ownPage || location.protocol === "about:") return null;
-  return `${location.href.split("#")[0] ?? ""}#${fragmentOf(shell)}`;
+  return addressOf(shell);
 }
 
 /** Browsers refuse to change the address more than about a hundred times in half a minute. */
@@ -20,7 +21,8 @@ export function followAddress(shell: Shell): void {
     timer = setTimeout(() => writeAddress(shell), PAUSE_MS);
   };
   const onHash = (): void => {
-    if (location.hash.replace(/^#/, "") !== fragmentOf(shell)) shell.store.select(fromFragment(location.hash, shell.trace));
+    // A fragment names only what differs from what the page opens with.
+    if (location.href !== addressOf(shell)) shell.store.select({ ...firstSelection(shell.trace), ...fromFragment(location.hash, shell.trace) });
   };
   window.addEventListener("hashchange", onHash);
   shell.onDestroy(() => window.removeEventListener("hashchange", onHash));
@@ -28,13 +30,13 @@ export function followAddress(shell: Shell): void {
   shell.onDestroy(() => clearTimeout(timer));
 }
 
-function fragmentOf(shell: Shell): string {
-  return toFragment(shell.store.selection, shell.trace).replace(/^#/, "");
+function addressOf(shell: Shell): string {
+  return `${location.href.split("#")[0] ?? ""}${toFragment(shell.store.selection, shell.trace)}`;
 }
 
 function writeAddress(shell: Shell): void {
   try {
-    history.replaceState(history.state, "", `#${fragmentOf(shell)}`);
+    history.replaceState(history.state, "", addressOf(shell));
   } catch {
     // A page in about:srcdoc may not change its address: then it stays.
   }

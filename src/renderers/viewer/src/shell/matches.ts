@@ -1,18 +1,8 @@
-/** Which tokens a search finds. */
-
-import type { AxisInfo } from "../source/trace-info";
+/** The way from one token that a search finds to the next. */
 
 export interface Match {
   readonly side: "query" | "key";
   readonly position: number;
-}
-
-/** Listed positions whose token holds `wanted`, as shown or as the tokenizer spells it; case does not count. */
-export function positionsOf(wanted: string, axis: AxisInfo, item: number, listed: readonly number[]): readonly number[] {
-  const text = wanted.trim().toLowerCase();
-  if (text === "") return [];
-  const spellings = [axis.labels[item], axis.raw?.[item]];
-  return listed.filter((position) => spellings.some((tokens) => tokens?.[position]?.toLowerCase().includes(text)));
 }
 
 /** The match after `current`, or before it; starts over at the ends; null when there is none. */

@@ -24,20 +24,6 @@ function smallDecimals(weight: number, significant: number): number {
   return Math.min(MOST_DECIMALS, leadingZeros + significant);
 }
 
-/** A figure of a head; a dash where it means nothing. */
-export function formatFigure(figure: number | null | undefined, decimals: number): string {
-  return figure === null || figure === undefined || Number.isNaN(figure) ? "–" : figure.toFixed(decimals);
-}
-
-/** 0 to 1 as "98.7 %"; less than all is never rounded up to "100 %", and more than nothing never down to "0 %". */
-export function formatShare(share: number | null | undefined): string {
-  if (share === null || share === undefined || Number.isNaN(share)) return "–";
-  const percent = share * 100;
-  if (percent > 0 && percent < 0.05) return "< 0.1 %";
-  if (percent < 100 && percent >= 99.95) return "> 99.9 %";
-  return `${Number(percent.toFixed(1))} %`;
-}
-
 /** The threshold's slider has most of its room where most weights are: near 0. */
 const STEPS = 100;
 const POWER = 3;

@@ -1,5 +1,6 @@
 /** Which controls mean something for a view and a trace; the others are not shown. */
 
+import { hasPairs } from "../data/filters";
 import type { AxisInfo, LayerInfo, TraceInfo } from "../source/trace-info";
 import type { Selection } from "../state/selection";
 
@@ -34,7 +35,7 @@ export function relevantControls(selection: Selection, trace: TraceInfo, layer: 
     meanLayers: averages && trace.layers.length > 1,
     special: weights && hasSpecial(key, selection.item),
     sink: weights,
-    pairs: weights && hasPairs(query, selection.item) && hasPairs(key, selection.item),
+    pairs: weights && [query, key].some((axis) => axis !== undefined && hasPairs(axis, selection.item)),
     threshold: view === "head",
     scale: view === "matrix" || view === "model",
     search: true,
@@ -43,10 +44,4 @@ export function relevantControls(selection: Selection, trace: TraceInfo, layer: 
 
 function hasSpecial(axis: AxisInfo | undefined, item: number): boolean {
   return axis?.special?.[item]?.includes(1) ?? false;
-}
-
-/** A pair has both sentences. */
-function hasPairs(axis: AxisInfo | undefined, item: number): boolean {
-  const segments = axis?.segments?.[item] ?? [];
-  return segments.includes(0) && segments.includes(1);
 }

@@ -1,9 +1,12 @@
 /** Search for a token: how many there are, and the way from one to the next, each pinned in turn. */
 
+import { matchingPositions } from "../data/search";
+import { labelOf } from "../data/tokens";
+import type { AxisInfo } from "../source/trace-info";
 import { element, refill } from "./dom";
 import { iconButton } from "./fields";
 import { icon } from "./icons";
-import { nextMatch, positionsOf, same, type Match } from "./matches";
+import { nextMatch, same, type Match } from "./matches";
 import { follow, type Shell } from "./shell";
 
 export interface SearchControl {
@@ -64,10 +67,13 @@ function matchesNow(shell: Shell): readonly Match[] {
   const { context, reader, store } = shell;
   const { search, item } = store.selection;
   const layer = context.layer();
-  const found: Match[] = positionsOf(search, context.queryAxis(), item, reader.queries()).map((position) => ({ side: "query", position }));
-  if (layer.queryAxis === layer.keyAxis) return found;
-  const keys = positionsOf(search, context.keyAxis(), item, reader.keys());
-  return [...found, ...keys.map((position): Match => ({ side: "key", position }))];
+  const among = (side: Match["side"], axis: AxisInfo, listed: readonly number[]): readonly Match[] => {
+    const positions = new Set(listed);
+    return matchingPositions(axis, item, search).filter((position) => positions.has(position)).map((position) => ({ side, position }));
+  };
+  const queries = among("query", context.queryAxis(), reader.queries());
+  if (layer.queryAxis === layer.keyAxis) return queries;
+  return [...queries, ...among("key", context.keyAxis(), reader.keys())];
 }
 
 function pinned(shell: Shell, matches: readonly Match[]): Match | null {
@@ -84,6 +90,6 @@ function goToMatch(shell: Shell, by: 1 | -1): void {
   }
   shell.store.select(match.side === "query" ? { query: match.position, key: null } : { query: null, key: match.position });
   const axis = match.side === "query" ? shell.context.queryAxis() : shell.context.keyAxis();
-  const label = axis.labels[shell.store.selection.item]?.[match.position] ?? "";
+  const label = labelOf(axis, shell.store.selection.item, match.position);
   shell.messages.announce(`${match.side} ${match.position}: ${label}`);
 }

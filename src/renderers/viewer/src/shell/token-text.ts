@@ -1,24 +1,22 @@
 /** A token as text that stays in its own line and direction, whatever is in it. */
 
+import { labelOf, shortened } from "../data/tokens";
 import type { AxisInfo } from "../source/trace-info";
 import { element } from "./dom";
 
 /** More of a token than this is never in sight; the whole is in the title. */
-const MOST = 120;
+const MOST = 60;
 
 export function token(axis: AxisInfo, item: number, position: number): HTMLElement {
-  const label = axis.labels[item]?.[position] ?? "";
-  const raw = axis.raw?.[item]?.[position];
-  const title = raw === undefined || raw === label ? `${label} (${position})` : `${label} (${position}), spelled ${raw}`;
-  return element("bdi", { class: "attn-token", title }, visible(label));
+  const label = labelOf(axis, item, position);
+  return element("bdi", { class: "attn-token", title: tokenTitle(axis, item, position) }, shortened(label, MOST));
 }
 
-/** White space and control characters as signs that can be seen: "␣", "␊", "␀"; an empty token as "∅". */
-export function visible(label: string): string {
-  if (label === "") return "∅";
-  const shortened = label.length > MOST ? `${label.slice(0, MOST)}…` : label;
-  return shortened
-    .replace(/[\u0000-\u001f]/g, (character) => String.fromCharCode(0x2400 + character.charCodeAt(0)))
-    .replace(/\u007f/g, "␡")
-    .replace(/^ +$/, (spaces) => "␣".repeat(spaces.length));
+/** "cat (2)", and how the tokenizer spells it where that differs. */
+export function tokenTitle(axis: AxisInfo, item: number, position: number): string {
+  const label = labelOf(axis, item, position);
+  const raw = axis.raw?.[item]?.[position];
+  return raw === undefined || raw === label ? `${label} (${position})` : `${label} (${position}), spelled ${raw}`;
 }
+
+export { visible } from "../data/tokens";

@@ -6,13 +6,21 @@ import type { HeadLayout, Strip } from "./head-layout";
 import { hasEdge } from "./head-edges";
 import type { Headings } from "./head-words";
 
+/** A heading may be wider than a narrow column. */
+const LEAST_HEADING = 150;
+
+/** What stands above a column: its name, and what the numbers beside its tokens are. */
+export interface SideHeading {
+  readonly element: HTMLElement;
+  readonly name: HTMLElement;
+  readonly caption: HTMLElement;
+}
+
 export interface HeadElements {
   readonly root: HTMLElement;
-  readonly queryHeading: HTMLElement;
-  readonly keyHeading: HTMLElement;
-  readonly middleHeading: HTMLElement;
-  readonly queryCaption: HTMLElement;
-  readonly keyCaption: HTMLElement;
+  readonly querySide: SideHeading;
+  readonly keySide: SideHeading;
+  readonly middle: HTMLElement;
   /** Scrolls; as high as the window. */
   readonly scroller: HTMLElement;
   /** As high as the longer column. */
@@ -28,12 +36,11 @@ export interface HeadElements {
 export function createElements(canvas: HTMLCanvasElement): HeadElements {
   const queries = new TokenColumn("query");
   const keys = new TokenColumn("key");
-  const queryHeading = element("h3", { class: "attn-columns-heading attn-columns-heading-query" });
-  const keyHeading = element("h3", { class: "attn-columns-heading attn-columns-heading-key" });
-  const middleHeading = element("div", { class: "attn-columns-heading attn-columns-heading-middle" }, "attends to", element("span", { class: "attn-columns-arrow", "aria-hidden": "true" }, "→"));
-  const queryCaption = element("div", { class: "attn-columns-caption attn-columns-caption-query" });
-  const keyCaption = element("div", { class: "attn-columns-caption attn-columns-caption-key" });
-  const headings = element("div", { class: "attn-columns-headings" }, queryCaption, queryHeading, middleHeading, keyHeading, keyCaption);
+  const querySide = createSide("query");
+  const keySide = createSide("key");
+  const arrow = element("span", { "aria-hidden": "true" }, "→");
+  const middle = element("div", { class: "attn-columns-middle" }, "attends to ", arrow);
+  const headings = element("div", { class: "attn-columns-headings" }, querySide.element, middle, keySide.element);
   const stage = element("div", { class: "attn-columns-stage" }, canvas, queries.element, keys.element);
   const spacer = element("div", { class: "attn-columns-spacer" }, stage);
   const scroller = element("div", { class: "attn-columns-scroller" }, spacer);
@@ -41,7 +48,7 @@ export function createElements(canvas: HTMLCanvasElement): HeadElements {
   const status = element("div", { class: "attn-columns-status attn-muted" });
   const footer = element("div", { class: "attn-columns-footer" }, legend, status);
   const root = element("div", { class: "attn-columns" }, headings, scroller, footer);
-  return { root, queryHeading, keyHeading, middleHeading, queryCaption, keyCaption, scroller, spacer, stage, queries, keys, legend, status };
+  return { root, querySide, keySide, middle, scroller, spacer, stage, queries, keys, legend, status };
 }
 
 export function placeElements(elements: HeadElements, layout: HeadLayout, contentHeight: number): void {
@@ -54,17 +61,25 @@ export function placeElements(elements: HeadElements, layout: HeadLayout, conten
     column.element.style.setProperty("--attn-figures", `${layout.queryFigures.width}px`);
     column.element.classList.toggle("attn-edged", hasEdge(column.size));
   }
-  const queryEnd = layout.queryFigures.left + layout.queryFigures.width;
-  place(elements.queryCaption, layout.queryFigures);
-  place(elements.queryHeading, { left: queryEnd, width: layout.queryText.width });
-  place(elements.middleHeading, layout.lines);
-  place(elements.keyHeading, layout.keyText);
-  place(elements.keyCaption, layout.keyFigures);
+  const { left: queryLeft } = layout.queryFigures;
+  const queryEnd = layout.lines.left;
+  const keyEnd = layout.keyFigures.left + layout.keyFigures.width;
+  const width = Math.max(LEAST_HEADING, queryEnd - queryLeft);
+  place(elements.querySide.element, { left: Math.max(0, queryEnd - width), width });
+  place(elements.middle, layout.lines);
+  const keyWidth = Math.max(LEAST_HEADING, keyEnd - layout.keyText.left);
+  place(elements.keySide.element, { left: layout.keyText.left, width: Math.min(layout.width - layout.keyText.left, keyWidth) });
 }
 
-export function nameElements(elements: HeadElements, headings: Headings): void {
-  elements.queryHeading.textContent = headings.query;
-  elements.keyHeading.textContent = headings.key;
+export function nameElements({ querySide, keySide }: HeadElements, headings: Headings): void {
+  querySide.name.textContent = headings.query;
+  keySide.name.textContent = headings.key;
+}
+
+function createSide(side: "query" | "key"): SideHeading {
+  const name = element("h3", { class: "attn-columns-name" });
+  const caption = element("div", { class: "attn-columns-caption attn-muted" });
+  return { element: element("div", { class: `attn-columns-side attn-columns-side-${side}` }, name, caption), name, caption };
 }
 
 function place(target: HTMLElement, { left, width }: Strip): void {

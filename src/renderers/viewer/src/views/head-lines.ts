@@ -6,7 +6,7 @@ import type { Figures } from "./head-figures";
 import type { Listing } from "./head-listing";
 import type { Cells, HeadWeights } from "./head-weights";
 
-/** All lines that have at least one end in the window. */
+/** Adds all lines that have at least one end in the window. */
 export function collectAll(
   lines: LineBuffer,
   weights: HeadWeights,
@@ -14,7 +14,6 @@ export function collectAll(
   visible: { readonly queries: VisibleRows; readonly keys: VisibleRows },
   scale: StrengthScale,
 ): void {
-  lines.clear();
   const { queries, keys } = visible;
   for (let series = 0; series < weights.series.length; series++) {
     for (let row = queries.first; row < queries.last; row++) {
@@ -32,9 +31,8 @@ export function collectAll(
   }
 }
 
-/** The lines of a single token. */
+/** Adds the lines of a single token. */
 export function collectFigures(lines: LineBuffer, figures: Figures, scale: StrengthScale): void {
-  lines.clear();
   const { kind, row, bySeries } = figures;
   bySeries.forEach((values, series) => {
     if (values === null) return;

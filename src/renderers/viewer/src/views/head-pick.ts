@@ -1,7 +1,6 @@
 /** Finds the line under the pointer. */
 
-import { rise, type LineBuffer } from "../draw/lines";
-import { seriesOffset } from "../draw/lines";
+import { rise, seriesOffset, type LineBuffer } from "../draw/lines";
 import { rowCentre } from "../draw/token-column-rows";
 import type { ColumnPlace } from "./head-picture";
 

@@ -17,6 +17,16 @@ export function headingsOf(context: ViewContext): Headings {
   return { query: `Attending: ${queryAxis} (queries)`, key: `Attended: ${keyAxis} (keys)` };
 }
 
+/** "BertModel, layer 3 (encoder.layer.3): heads 0, 5". */
+export function pictureTitle(context: ViewContext): string {
+  const layer = context.layer();
+  const { model } = context.trace;
+  const series = context.reader.series();
+  const all = series.length === layer.heads.length && series.length > 1;
+  const what = all ? `all ${series.length} heads` : series.map(({ label }) => label).join(", ");
+  return `${model === "" ? "" : `${model}, `}layer ${layer.index} (${layer.name}): ${what}`;
+}
+
 /** What the numbers beside the tokens are. */
 export function figuresCaption(figures: Figures | null, labels: readonly string[]): string {
   if (figures === null) return "";

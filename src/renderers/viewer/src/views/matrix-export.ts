@@ -1,9 +1,9 @@
 /** The matrix as a self-contained SVG: pixels as an embedded PNG, everything else as shapes and text. */
 
 import { create, select } from "d3-selection";
+import { visible } from "../data/tokens";
 import { drawLegend, type LegendNote, type LegendTick } from "../draw/legend";
 import { FONT_FAMILY, FONT_SIZE } from "../draw/rulers-draw";
-import { printable } from "../draw/rulers";
 import { createOverlay, drawOverlay, type OverlayParts } from "./matrix-overlay";
 import type { CellNumber } from "./matrix-paint";
 
@@ -32,9 +32,9 @@ export function exportMatrix(parts: MatrixExport): SVGSVGElement {
   const root = select<SVGSVGElement, unknown>(svg).attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height).attr("viewBox", `0 0 ${width} ${height}`);
   root.attr("font-family", FONT_FAMILY).attr("font-size", FONT_SIZE).attr("role", "img").attr("aria-label", parts.title);
   root.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
-  root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12).attr("font-size", 14).attr("font-weight", 600).attr("fill", colours.text).text(printable(parts.title));
+  root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12).attr("font-size", 14).attr("font-weight", 600).attr("fill", colours.text).text(visible(parts.title));
   parts.lines.forEach((line, place) => {
-    root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12 + LINE * (place + 1)).attr("fill", colours.muted).text(printable(line));
+    root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12 + LINE * (place + 1)).attr("fill", colours.muted).text(visible(line));
   });
   const picture = root.append("g").attr("transform", `translate(${MARGIN},${head})`);
   drawPixels(picture.node() as SVGGElement, parts);

@@ -2,6 +2,7 @@
 
 import { create } from "d3-selection";
 import type { Series, WeightsReader } from "../data/reader";
+import { labelOf } from "../data/tokens";
 import { heatPalette, heatPicture, largest } from "../draw/heatmap";
 import { element } from "../shell/dom";
 import type { ViewContext } from "./view";
@@ -69,8 +70,9 @@ export class PatchInset {
     this.outline.attr("width", width).attr("height", height).selectAll("*").remove();
     const own = this.context.layer().queryAxis === this.context.layer().keyAxis ? query - before : -1;
     if (own >= 0) this.outlineCell(Math.floor(own / columns) * cell, (own % columns) * cell, cell);
-    const word = this.context.queryAxis().labels[store.selection.item]?.[query] ?? "";
-    const rest = before > 0 ? `; ${format(patches.sumBefore)} to the ${before} other token${before === 1 ? "" : "s"}` : "";
+    const word = labelOf(this.context.queryAxis(), store.selection.item, query);
+    const others = before === 1 ? "the other token" : `the ${before} other tokens`;
+    const rest = before > 0 ? `; ${format(patches.sumBefore)} to ${others}` : "";
     const text = `Where query ${query} ${word} looks: patches up to ${format(range.max)}${rest}.`;
     this.caption.textContent = text;
     this.canvas.setAttribute("aria-label", text);

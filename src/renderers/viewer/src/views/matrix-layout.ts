@@ -1,11 +1,13 @@
 /** How the room of the view is shared between the matrix and its rulers, and what is written on these. */
 
+import { labelOf } from "../data/tokens";
 import type { AxisInfo } from "../source/trace-info";
 import { columnTurn, turnedSpacing, widestLabel, type Measure, type RulerRequest, type Turn } from "../draw/rulers";
 import { FONT_SIZE } from "../draw/rulers-draw";
 import { fitMatrix, type Fit } from "./matrix-camera";
 import type { MatrixOrder } from "./matrix-order";
 
+const LEAST_LEFT = 82;
 const MOST_LEFT = 132;
 const MOST_TOP = 92;
 const LEVEL_TOP = 30;
@@ -32,14 +34,12 @@ export interface Side {
 }
 
 export function sideOf(axis: AxisInfo, item: number, positions: readonly number[], inOrder: boolean): Side {
-  const labels = axis.labels[item] ?? [];
   const position = (index: number): number => positions[index] ?? 0;
-  return { count: positions.length, inOrder, position, label: (index) => labels[position(index)] ?? String(position(index)) };
+  return { count: positions.length, inOrder, position, label: (index) => labelOf(axis, item, position(index)) };
 }
 
 export function labelsOf(axis: AxisInfo, item: number, positions: readonly number[]): string[] {
-  const labels = axis.labels[item] ?? [];
-  return positions.map((position) => labels[position] ?? String(position));
+  return positions.map((position) => labelOf(axis, item, position));
 }
 
 export function layoutMatrix(
@@ -49,7 +49,7 @@ export function layoutMatrix(
   labels: { rows: readonly string[]; columns: readonly string[] },
   measure: Measure,
 ): MatrixLayout {
-  const left = widestLabel(labels.rows, MOST_LEFT - BESIDE_LABEL, measure) + BESIDE_LABEL;
+  const left = Math.max(LEAST_LEFT, widestLabel(labels.rows, MOST_LEFT - BESIDE_LABEL, measure) + BESIDE_LABEL);
   const widest = widestLabel(labels.columns, MOST_TOP - BESIDE_LABEL, measure);
   const [rows, columns] = [order.rows.length, order.columns.length];
   const level = fitMatrix(width - left, height - LEVEL_TOP, rows, columns);

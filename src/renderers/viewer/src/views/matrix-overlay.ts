@@ -52,7 +52,7 @@ export function drawOverlay(svg: SVGSVGElement, parts: OverlayParts): void {
 }
 
 function drawCorner(all: Group, { layout, scene }: OverlayParts): void {
-  const words = layout.left > 108 ? "queries ↓   keys →" : "q ↓  k →";
+  const words = layout.left > 108 ? "queries ↓   keys →" : "query ↓ key →";
   all.append("text").attr("x", layout.left - 8).attr("y", layout.top - 12).attr("text-anchor", "end").attr("font-size", 10).attr("fill", scene.colours.muted).text(words);
 }
 

@@ -10,8 +10,8 @@ import type { MatrixTile } from "./matrix-tiles";
 const GAP_FROM = 9;
 const NUMBER_WIDTH = 34;
 const NUMBER_HEIGHT = 15;
-/** Cells of this width show a weight with all its decimals; narrower ones with two. */
-const LONG_NUMBER_WIDTH = 52;
+/** Cells of this width have room for three decimals, narrower ones for two. */
+const LONG_NUMBER_WIDTH = 46;
 
 /** A number inside a cell: the middle of the cell in CSS pixels. */
 export interface CellNumber {
@@ -120,8 +120,12 @@ function hatch(pen: CanvasRenderingContext2D, x: number, y: number, width: numbe
   pen.restore();
 }
 
-/** Numbers inside the cells in view; none while the cells are small, pooled or still to come. */
-export function cellNumbers(scene: Scene, format: (weight: number) => string): CellNumber[] {
+/**
+ * Numbers inside the cells in view; none while the cells are small, pooled or still to come.
+ *
+ * All have as many decimals as fit, and no more than `decimals`: the eye compares them by their length.
+ */
+export function cellNumbers(scene: Scene, decimals: number): CellNumber[] {
   const { fit, at, tiles, range, colours } = scene;
   const [wide, high] = [fit.cellWidth * at.k, fit.cellHeight * at.k];
   const resolution = resolutionOf(scene);
@@ -132,7 +136,7 @@ export function cellNumbers(scene: Scene, format: (weight: number) => string): C
     for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
       for (let column = Math.max(tile.firstColumn, window.firstColumn); column < Math.min(tile.lastColumn, window.lastColumn); column += 1) {
         const weight = tile.values[(row - tile.firstRow) * tile.columns + column - tile.firstColumn] ?? 0;
-        const text = numberText(weight, wide >= LONG_NUMBER_WIDTH, format);
+        const text = numberText(weight, Math.min(decimals, wide >= LONG_NUMBER_WIDTH ? 3 : 2));
         const [x, y] = [at.x + (column + 0.5) * wide, at.y + (row + 0.5) * high];
         if (text !== "") numbers.push({ x, y, text, ink: inkOn(weight, range, colours) });
       }
@@ -142,11 +146,11 @@ export function cellNumbers(scene: Scene, format: (weight: number) => string): C
 }
 
 /** Nothing is written for exactly nothing: masked keys stay empty, and the eye finds the others. */
-function numberText(weight: number, long: boolean, format: (weight: number) => string): string {
+export function numberText(weight: number, decimals: number): string {
   if (weight === 0) return "";
   if (Number.isNaN(weight)) return "NaN";
-  if (long) return format(weight);
-  return Math.abs(weight) < 0.005 ? "<.01" : weight.toFixed(2);
+  const text = weight.toFixed(decimals).replace("-", "−");
+  return Number(weight.toFixed(decimals)) === 0 ? `<.${"0".repeat(Math.max(0, decimals - 1))}1` : text;
 }
 
 export function drawNumbers(canvas: HTMLCanvasElement, numbers: readonly CellNumber[], density: number): void {

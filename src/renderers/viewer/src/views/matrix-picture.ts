@@ -2,9 +2,11 @@
 
 import { select } from "d3-selection";
 import type { Series } from "../data/reader";
+import { matchingPositions } from "../data/search";
 import { heatTicks, drawLegend, LEGEND_HEIGHT, type LegendNote } from "../draw/legend";
 import { FONT_FAMILY, measureText } from "../draw/rulers-draw";
 import type { HeatRange } from "../draw/heatmap";
+import type { AxisInfo } from "../source/trace-info";
 import type { Camera } from "./matrix-camera";
 import type { MatrixElements } from "./matrix-elements";
 import type { MatrixExport } from "./matrix-export";
@@ -16,7 +18,7 @@ import { overviewResolution, resolutionOf, wholeWindow, windowOf, type Scene } f
 import type { MatrixTiles } from "./matrix-tiles";
 import type { ViewContext } from "./view";
 
-const LEGEND_WIDTH = 150;
+const LEGEND_WIDTH = 180;
 /** A view narrower than this has the other heads below the picture instead of beside it. */
 const NARROW = 620;
 const SIDE_WIDTH = 190;
@@ -34,6 +36,8 @@ export class MatrixPicture {
   private frame = 0;
   private stopped = false;
   private shape = "";
+  /** The size that the layout was made for. */
+  private room = "";
 
   constructor(
     private readonly context: ViewContext,
@@ -75,6 +79,7 @@ export class MatrixPicture {
     root.toggleAttribute("data-narrow", narrow);
     const beside = [...side.children].some((child) => !(child as HTMLElement).hidden);
     side.hidden = !beside;
+    this.room = this.roomNow();
     const width = body.clientWidth - (beside && !narrow ? SIDE_WIDTH : 0);
     const height = body.clientHeight - (beside && narrow ? SIDE_HEIGHT : 0);
     const { item } = context.store.selection;
@@ -132,9 +137,16 @@ export class MatrixPicture {
     if (scene === null || this.stopped) return;
     const { canvas } = this.elements;
     this.hatched = this.painter.paint(canvas, scene);
-    drawNumbers(canvas, cellNumbers(scene, this.context.format), scene.density);
+    drawNumbers(canvas, cellNumbers(scene, this.context.trace.precision.decimals), scene.density);
     this.drawMarks();
     this.drawScale(scene);
+    // The legend may have come to need a line of its own.
+    if (this.roomNow() !== this.room) this.layOut();
+  }
+
+  private roomNow(): string {
+    const { body } = this.elements;
+    return `${body.clientWidth} ${body.clientHeight}`;
   }
 
   private drawScale(scene: Scene): void {
@@ -143,7 +155,7 @@ export class MatrixPicture {
     const root = select(legend);
     root.selectAll("*").remove();
     const group = root.append("g").attr("transform", "translate(4,3)").attr("font-family", FONT_FAMILY).attr("font-size", 10);
-    const width = drawLegend(group, LEGEND_WIDTH, heatTicks(scene.range, format), (share) => scene.colours.heat(share), this.notes(scene), scene.colours);
+    const width = drawLegend(group, LEGEND_WIDTH, heatTicks(scene.range, LEGEND_WIDTH, format), (share) => scene.colours.heat(share), this.notes(scene), scene.colours);
     root.attr("width", width + 8).attr("height", LEGEND_HEIGHT);
     root.attr("aria-label", `Colours from 0 to ${format(scene.range.max)}, ${scene.range.scale === "log" ? "logarithmic" : "linear"}`);
   }
@@ -184,16 +196,15 @@ export class MatrixPicture {
       row: query === null ? null : (this.rowOf.get(query) ?? null),
       column: key === null ? null : (this.columnOf.get(key) ?? null),
     });
-    const search = selection.search.trim().toLocaleLowerCase();
-    const found = (labels: readonly string[]): number[] =>
-      search === "" ? [] : labels.flatMap((label, index) => (label.toLocaleLowerCase().includes(search) ? [index] : []));
+    const found = (axis: AxisInfo, places: ReadonlyMap<number, number>): number[] =>
+      matchingPositions(axis, selection.item, selection.search).flatMap((position) => places.get(position) ?? []);
     return {
       focus: lines(focus.query, focus.key),
       pinned: lines(selection.query, selection.key),
       rowBoundaries: sorted === "rows" ? [] : boundaries(context.queryAxis(), selection.item, rows),
       columnBoundaries: sorted === "columns" ? [] : boundaries(context.keyAxis(), selection.item, columns),
-      foundRows: search === "" ? [] : found(labelsOf(context.queryAxis(), selection.item, rows)),
-      foundColumns: search === "" ? [] : found(labelsOf(context.keyAxis(), selection.item, columns)),
+      foundRows: found(context.queryAxis(), this.rowOf),
+      foundColumns: found(context.keyAxis(), this.columnOf),
     };
   }
 
@@ -202,8 +213,8 @@ export class MatrixPicture {
     if (overlay === null || scene === null) return null;
     const canvas = document.createElement("canvas");
     this.painter.paint(canvas, scene);
-    const ticks = heatTicks(scene.range, this.context.format);
-    return { canvas, overlay, numbers: cellNumbers(scene, this.context.format), legend: { ticks, notes: this.notes(scene), width: LEGEND_WIDTH } };
+    const ticks = heatTicks(scene.range, LEGEND_WIDTH, this.context.format);
+    return { canvas, overlay, numbers: cellNumbers(scene, this.context.trace.precision.decimals), legend: { ticks, notes: this.notes(scene), width: LEGEND_WIDTH } };
   }
 
   stop(): void {

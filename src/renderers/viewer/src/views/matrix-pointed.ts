@@ -1,5 +1,6 @@
 /** What is under the pointer or the keyboard's cursor: which two tokens, and exactly how much weight. */
 
+import { shortened } from "../data/tokens";
 import type { Series, WeightsReader } from "../data/reader";
 import type { TooltipRow } from "./view";
 import type { MatrixOrder } from "./matrix-order";
@@ -65,7 +66,7 @@ export function describePointed(
   const [rows, columns] = pointed.among;
   const pooled = rows * columns > 1;
   return {
-    title: `${words[0]} → ${words[1]}`,
+    title: words.map((word) => shortened(word, 28)).join(" → "),
     rows: [
       { label: pooled ? `largest of ${rows} × ${columns} weights here` : "weight", value: weight.text, share: weight.share, colour: weight.colour },
       { label: "from query", value: String(pointed.query) },

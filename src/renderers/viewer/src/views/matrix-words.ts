@@ -1,5 +1,6 @@
 /** Sentences of the matrix view: what is shown, and by what it is sorted. */
 
+import { labelOf, shortened } from "../data/tokens";
 import type { Series } from "../data/reader";
 import type { ViewContext } from "./view";
 
@@ -27,9 +28,9 @@ export function sortCaption(context: ViewContext): string {
 /** A position's label, whole. */
 export function wordAt(context: ViewContext, side: "query" | "key", position: number): string {
   const axis = side === "query" ? context.queryAxis() : context.keyAxis();
-  return axis.labels[context.store.selection.item]?.[position] ?? String(position);
+  return labelOf(axis, context.store.selection.item, position);
 }
 
 function quoted(word: string): string {
-  return `“${word.length > 40 ? `${word.slice(0, 40)}…` : word}”`;
+  return `“${shortened(word, 40)}”`;
 }

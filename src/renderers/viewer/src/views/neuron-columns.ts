@@ -53,19 +53,24 @@ export interface ColumnWidths {
   readonly weight: number;
 }
 
-const STEP = 92;
+const WIDEST_STEP = 92;
+const NARROWEST_STEP = 64;
 const GAP = 14;
 const NARROWEST_STRIP = 96;
 const WIDEST_STRIP = 420;
+const WIDEST_WEIGHT = 320;
 
 /** Strips take the room that is left; where they can, every number has a whole number of pixels. */
 export function columnWidths(width: number, headDim: number, steps: number): ColumnWidths {
   const label = Math.round(Math.min(150, Math.max(72, width * 0.13)));
-  const weight = Math.round(Math.min(200, Math.max(110, width * 0.16)));
-  const rest = width - label - weight - steps * STEP - (steps + 3) * GAP;
-  const strip = Math.min(WIDEST_STRIP, Math.max(NARROWEST_STRIP, rest / 2));
-  const whole = Math.floor(strip / headDim) * headDim;
-  return { label, strip: whole >= NARROWEST_STRIP ? whole : Math.floor(strip), step: STEP, weight };
+  const least = Math.round(Math.min(200, Math.max(110, width * 0.16)));
+  const free = width - label - least - 2 * NARROWEST_STRIP - (steps + 2) * GAP;
+  const step = Math.floor(Math.min(WIDEST_STEP, Math.max(NARROWEST_STEP, free / steps)));
+  const rest = width - label - steps * step - (steps + 2) * GAP;
+  const room = Math.floor(Math.min(WIDEST_STRIP, Math.max(NARROWEST_STRIP, (rest - least) / 2)));
+  const whole = Math.floor(room / headDim) * headDim;
+  const strip = whole >= NARROWEST_STRIP ? whole : room;
+  return { label, strip, step, weight: Math.min(WIDEST_WEIGHT, Math.max(least, rest - 2 * strip)) };
 }
 
 /** As a value of `grid-template-columns`. */

@@ -29,7 +29,7 @@ export async function readNeuron(context: ViewContext, head: number, query: numb
   const series = reader.headSeries(store.selection.layer, head);
   const [vectors, block] = await Promise.all([
     reader.vectors(head, queries, keys),
-    reader.block({ series, item: store.selection.item, queries, keys, maxRows: 1, maxColumns: layer.keys }),
+    reader.block({ series, item: store.selection.item, queries, keys, maxRows: 1, maxColumns: layer.keys, raw: true }),
   ]);
   const { scoring } = layer;
   const sink = scoring?.sinks?.[head] ?? null;

@@ -31,7 +31,7 @@ export interface NeuronElements {
 }
 
 const DIMENSIONS = [
-  ["model", "As in the model", "Dimensions in their own order"],
+  ["model", "In order", "Dimensions in the order of the model"],
   ["contribution", "By contribution", "Dimensions by how much they add to q · k of the pinned key (or the one with most weight)"],
 ] as const;
 const KEYS = [
@@ -54,14 +54,15 @@ export function createNeuronElements(actions: NeuronActions): NeuronElements {
   const legend = select(element("div")).append<SVGSVGElement>("svg:svg").attr("class", "attn-neuron-legend").attr("role", "img").attr("height", LEGEND_HEIGHT).node() as SVGSVGElement;
   const field = (name: string, control: HTMLElement): HTMLElement =>
     element("div", { class: "attn-neuron-field" }, element("span", { class: "attn-label", "aria-hidden": "true" }, name), control);
-  const bar = element("div", { class: "attn-neuron-bar" }, stepper, title, field("Dimensions", dimensions.element), field("Keys", keys.element));
+  const bar = element("div", { class: "attn-neuron-bar" }, stepper, title);
   bar.append(legend);
   const formula = element("p", { class: "attn-neuron-formula" });
   const verdict = element("p", { class: "attn-neuron-verdict" });
   const notes = element("p", { class: "attn-neuron-notes" });
   const body = element("div", { class: "attn-neuron-body" });
-  const words = element("div", { class: "attn-neuron-words" }, formula, verdict, notes);
-  const root = element("div", { class: "attn-neuron" }, bar, words, body);
+  const words = element("div", { class: "attn-neuron-words" }, formula, verdict);
+  const choices = element("div", { class: "attn-neuron-choices" }, notes, field("Dimensions", dimensions.element), field("Keys", keys.element));
+  const root = element("div", { class: "attn-neuron" }, bar, words, choices, body);
   return { root, title, headName, dimensions, keys, legend, formula, verdict, notes, body };
 }
 

@@ -1,8 +1,9 @@
 /** The part of the neuron view that is in sight as a self-contained SVG. */
 
 import { create, select } from "d3-selection";
+import { visible } from "../data/tokens";
 import { drawStrip } from "../draw/heatmap-diverging";
-import { fitText, isolated, printable } from "../draw/rulers";
+import { fitText, isolated } from "../draw/rulers";
 import { FONT_FAMILY, FONT_SIZE, measureText, type Group } from "../draw/rulers-draw";
 import type { Colours } from "../draw/colours";
 import { LEGEND_HEIGHT } from "../draw/legend";
@@ -104,9 +105,9 @@ function drawVector(page: Page, x: number, y: number, values: Float32Array, limi
 }
 
 function fitted(text: string, room: number): string {
-  return isolated(fitText(printable(text), room, measureText));
+  return isolated(fitText(visible(text), room, measureText));
 }
 
 function write(page: Page, x: number, y: number, text: string, fill: string) {
-  return page.all.append("text").attr("x", x).attr("y", y).attr("fill", fill).text(printable(text));
+  return page.all.append("text").attr("x", x).attr("y", y).attr("fill", fill).text(visible(text));
 }

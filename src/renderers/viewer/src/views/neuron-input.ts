@@ -24,6 +24,8 @@ export class NeuronInput {
     private readonly context: ViewContext,
     private readonly table: NeuronTable,
     private readonly steps: readonly Step[],
+    /** Called when another dimension is marked. */
+    private readonly onPixel: () => void,
   ) {
     const { signal } = this.listening;
     const { scroller } = table;
@@ -52,9 +54,8 @@ export class NeuronInput {
 
   private point(data: NeuronData, key: number | null): void {
     const { store } = this.context;
-    const { selection } = store;
     store.point({ query: data.query, key });
-    this.table.mark({ active: key, pinned: selection.key, pixel: this.pixel, search: selection.search.trim().toLocaleLowerCase() });
+    this.onPixel();
   }
 
   private tooltipFor(data: NeuronData, key: number | null) {
@@ -68,8 +69,7 @@ export class NeuronInput {
     this.pixel = null;
     this.context.store.point({});
     this.context.tooltip.hide();
-    const { selection } = this.context.store;
-    this.table.mark({ active: null, pinned: selection.key, pixel: null, search: selection.search.trim().toLocaleLowerCase() });
+    this.onPixel();
   }
 
   private pin(row: number | null): void {

@@ -1,7 +1,7 @@
 /** The query tokens at the left of the neuron view: a listbox of which only the rows in sight exist. */
 
+import { shortened } from "../data/tokens";
 import { element, freshId, setAttributes } from "../shell/dom";
-import { visible } from "../shell/token-text";
 import { movedRow, revealed, RowKeeper, rowWindow } from "./neuron-window";
 
 export const LIST_ROW = 24;
@@ -25,10 +25,10 @@ export class QueryList {
   private readonly rows: RowKeeper<OptionParts>;
   private readonly id = freshId("query");
   private queries: readonly number[] = [];
-  private labels: readonly string[] = [];
+  private labelAt: (query: number) => string = String;
   private current: number | null = null;
   private pinned: number | null = null;
-  private search = "";
+  private found: ReadonlySet<number> = new Set();
 
   constructor(private readonly actions: QueryListActions) {
     this.rows = new RowKeeper(this.holder, LIST_ROW, createOption, (parts, row) => this.fill(parts, row));
@@ -44,16 +44,16 @@ export class QueryList {
     });
   }
 
-  /** The tokens to choose from: positions, and the labels of the whole axis. */
-  setTokens(queries: readonly number[], labels: readonly string[]): void {
-    [this.queries, this.labels] = [queries, labels];
+  /** The tokens to choose from, as positions. */
+  setTokens(queries: readonly number[], labelAt: (query: number) => string): void {
+    [this.queries, this.labelAt] = [queries, labelAt];
     this.holder.style.height = `${queries.length * LIST_ROW}px`;
     this.draw(true);
   }
 
-  /** Which token is explained at the right, which is pinned, and what is searched for. */
-  mark(current: number | null, pinned: number | null, search: string): void {
-    [this.current, this.pinned, this.search] = [current, pinned, search.trim().toLocaleLowerCase()];
+  /** Which token is explained at the right, which is pinned, and which the search has found. */
+  mark(current: number | null, pinned: number | null, found: ReadonlySet<number>): void {
+    [this.current, this.pinned, this.found] = [current, pinned, found];
     this.draw(true);
     const row = current === null ? -1 : this.queries.indexOf(current);
     setAttributes(this.scroller, { "aria-activedescendant": row === -1 ? null : this.idOf(row) });
@@ -71,16 +71,16 @@ export class QueryList {
 
   private fill(parts: OptionParts, row: number): void {
     const query = this.queries[row] ?? 0;
-    const label = this.labels[query] ?? String(query);
+    const label = this.labelAt(query);
     parts.number.textContent = String(query);
-    parts.token.textContent = visible(label);
+    parts.token.textContent = shortened(label, 60);
     setAttributes(parts.element, {
       id: this.idOf(row),
       "aria-selected": String(query === this.current),
       "aria-posinset": row + 1,
       "aria-setsize": this.queries.length,
       "data-pinned": query === this.pinned,
-      "data-found": this.search !== "" && label.toLocaleLowerCase().includes(this.search),
+      "data-found": this.found.has(query),
       title: label.length > 12 ? label.slice(0, 500) : null,
     });
   }

@@ -2,8 +2,8 @@
 
 import { drawStrip } from "../draw/heatmap-diverging";
 import type { Colours } from "../draw/colours";
+import { shortened } from "../data/tokens";
 import { element, setAttributes } from "../shell/dom";
-import { visible } from "../shell/token-text";
 import { products } from "./neuron-arithmetic";
 import { signed, type Step } from "./neuron-columns";
 import { isMasked, keyVector, type NeuronData } from "./neuron-data";
@@ -67,7 +67,7 @@ export function fillKeyRow(parts: KeyRowParts, key: number, label: string, style
   const masked = isMasked(data, key);
   const vector = keyVector(data, key);
   parts.number.textContent = String(key);
-  parts.token.textContent = visible(label);
+  parts.token.textContent = shortened(label, 60);
   setAttributes(parts.element, { "data-masked": masked });
   setAttributes(parts.token, { title: label.length > 12 ? label.slice(0, 500) : null });
   drawStrip(parts.vector, vector, dimensions, data.vectorLimit, palette);

@@ -1,6 +1,7 @@
 /** The table of the neuron view: the query's vector above, a row for each key below, sink and sum at the end. */
 
 import { divergingPalette, drawStrip } from "../draw/heatmap-diverging";
+import { labelOf, shortened } from "../data/tokens";
 import { element, freshId, setAttributes } from "../shell/dom";
 import { columnStarts, columnWidths, gridTemplate, signed, type ColumnWidths, type Step } from "./neuron-columns";
 import type { NeuronData } from "./neuron-data";
@@ -20,7 +21,7 @@ export interface TableMarks {
   readonly active: number | null;
   readonly pinned: number | null;
   readonly pixel: number | null;
-  readonly search: string;
+  readonly found: ReadonlySet<number>;
 }
 
 export class NeuronTable {
@@ -34,10 +35,11 @@ export class NeuronTable {
   private readonly queryStrip = createStrip();
   private readonly head: HTMLElement;
   private readonly foot = element("div", { class: "attn-neuron-foot", role: "rowgroup" });
+  /** Marks of one dimension: in the strips of the keys, and in those of the products. */
   private readonly lines = [0, 1].map(() => element("div", { class: "attn-neuron-dimension", "aria-hidden": "true", hidden: true }));
   private readonly rows: RowKeeper<KeyRowParts>;
   private readonly id = freshId("key");
-  private marks: TableMarks = { active: null, pinned: null, pixel: null, search: "" };
+  private marks: TableMarks = { active: null, pinned: null, pixel: null, found: new Set() };
 
   constructor(
     private readonly context: ViewContext,
@@ -69,7 +71,7 @@ export class NeuronTable {
     };
     this.layOut();
     setAttributes(this.scroller, { "aria-rowcount": keys.length + 1 });
-    this.queryName.textContent = `q of ${data.query} ${this.labelOf(data.query, "query")}`;
+    this.queryName.textContent = `q of “${shortened(this.labelOf(data.query, "query"), 60)}”`;
     drawStrip(this.queryStrip, data.queryVector, dimensions, data.vectorLimit, this.style.palette);
     this.queryStrip.setAttribute("aria-label", `query vector of ${this.labelOf(data.query, "query").slice(0, 60)}`);
     this.fillFoot(data);
@@ -102,8 +104,7 @@ export class NeuronTable {
     this.marks = marks;
     this.rows.each((parts, row) => {
       const key = this.keys[row] ?? -1;
-      const found = marks.search !== "" && this.labelOf(key, "key").toLocaleLowerCase().includes(marks.search);
-      setAttributes(parts.element, { "data-active": key === marks.active, "data-pinned": key === marks.pinned, "data-found": found });
+      setAttributes(parts.element, { "data-active": key === marks.active, "data-pinned": key === marks.pinned, "data-found": marks.found.has(key) });
     });
     const row = marks.active === null ? -1 : this.keys.indexOf(marks.active);
     setAttributes(this.scroller, { "aria-activedescendant": this.rows.at(row) === undefined ? null : `${this.id}-${row}` });
@@ -138,7 +139,7 @@ export class NeuronTable {
 
   labelOf(position: number, side: "query" | "key"): string {
     const axis = side === "query" ? this.context.queryAxis() : this.context.keyAxis();
-    return axis.labels[this.context.store.selection.item]?.[position] ?? String(position);
+    return labelOf(axis, this.context.store.selection.item, position);
   }
 
   private fill(parts: KeyRowParts, row: number): void {
@@ -190,6 +191,7 @@ export class NeuronTable {
       const line = this.lines[place];
       if (line === undefined) return;
       line.hidden = pixel === null;
+      line.style.height = `${this.head.offsetHeight + this.keys.length * KEY_ROW}px`;
       line.style.left = `${start + (pixel ?? 0) * wide}px`;
       line.style.width = `${Math.max(2, wide)}px`;
     });

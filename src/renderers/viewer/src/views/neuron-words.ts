@@ -1,5 +1,6 @@
 /** Sentences and tooltips of the neuron view. */
 
+import { shortened } from "../data/tokens";
 import type { LayerInfo, TraceInfo } from "../source/trace-info";
 import { keyHeadOf } from "./neuron-arithmetic";
 import { signed, type Step } from "./neuron-columns";
@@ -7,7 +8,7 @@ import { isMasked, keyVector, type NeuronData } from "./neuron-data";
 import type { TooltipRow, ViewContext } from "./view";
 
 /** What a reader must know of this layer's arithmetic, besides the formula. */
-export function layerNotes(layer: LayerInfo, head: number): string[] {
+export function arithmeticNotes(layer: LayerInfo, head: number): string[] {
   const notes = ["q and k are as the model multiplied them: after rotary positions or normalisation, where it has any."];
   const { scoring, vectors } = layer;
   if (scoring?.sinks) notes.push("The sink is a learned score that takes a share of the attention and belongs to no token.");
@@ -17,7 +18,6 @@ export function layerNotes(layer: LayerInfo, head: number): string[] {
     const served = layer.heads.filter((_, place) => keyHeadOf(place, layer.heads.length, vectors.keyHeads) === shared);
     notes.push(`Heads share keys: key head ${shared} of ${vectors.keyHeads} serves heads ${served.join(", ")}.`);
   }
-  if (layer.notes.length > 0) notes.push(`On this layer: ${layer.notes.join("; ")}.`);
   return notes;
 }
 
@@ -42,7 +42,7 @@ export function tooltipOfKey(context: ViewContext, data: NeuronData, steps: read
   const colour = context.colours().head(data.head, context.layer().heads.length);
   const weight = data.row.weights[key] ?? 0;
   return {
-    title: `${words[0]} → ${words[1]}`,
+    title: words.map((word) => shortened(word, 28)).join(" → "),
     rows: [
       ...steps.map((step) => ({ label: step.title, value: signed(step.values(data)[key] ?? 0, 4) })),
       masked ? { label: "weight", value: "masked" } : { label: "weight", value: context.format(weight), share: weight, colour },
@@ -56,7 +56,7 @@ export function tooltipOfDimension(data: NeuronData, dimension: number, key: num
   const rows: TooltipRow[] = [{ label: "q", value: signed(query) }];
   if (key !== null) {
     const value = keyVector(data, key)[dimension] ?? 0;
-    rows.push({ label: `k of ${word.slice(0, 40)}`, value: signed(value) }, { label: "q × k", value: signed(query * value) });
+    rows.push({ label: `k of ${shortened(word, 28)}`, value: signed(value) }, { label: "q × k", value: signed(query * value) });
     rows.push({ label: "q · k, all dimensions", value: signed(data.row.dots[key] ?? 0) });
   }
   return { title: `Dimension ${dimension} of ${data.headDim}`, rows };

@@ -1,5 +1,8 @@
 /** The neuron view: how one head gets from a query's and the keys' vectors to its weights, number by number. */
 
+import { matchingPositions } from "../data/search";
+import { labelOf, shortened } from "../data/tokens";
+import type { AxisInfo } from "../source/trace-info";
 import type { Selection } from "../state/selection";
 import { button, element } from "../shell/dom";
 import { byWeight } from "./matrix-order";
@@ -11,7 +14,7 @@ import { exportNeuron } from "./neuron-export";
 import { NeuronInput, NEURON_HELP } from "./neuron-input";
 import { QueryList } from "./neuron-list";
 import { NeuronTable } from "./neuron-table";
-import { defaultQuery, layerNotes, layersWithVectors, whyNoVectors } from "./neuron-words";
+import { arithmeticNotes, defaultQuery, layersWithVectors, whyNoVectors } from "./neuron-words";
 import type { View, ViewContext } from "./view";
 
 export function createNeuronView(): View {
@@ -42,6 +45,8 @@ class NeuronView {
   private dimensionOrder: DimensionOrder = "model";
   private keyOrder: KeyOrder = "position";
   private ticket = 0;
+  /** The query's row has not been scrolled to yet. */
+  private unseen = true;
   /** What `data` was, or is being, read for. */
   private wanted = "";
 
@@ -109,13 +114,13 @@ class NeuronView {
     this.context.explain("");
     const steps = stepsOf(layer.scoring, layer.scoring?.biasHeld ?? false);
     this.table = new NeuronTable(this.context, steps);
-    this.input = new NeuronInput(this.context, this.table, steps);
+    this.input = new NeuronInput(this.context, this.table, steps, () => this.mark());
     body.replaceChildren(this.list.element, this.table.element);
     const { item } = this.context.store.selection;
-    this.list.setTokens(this.context.reader.queries(), this.context.queryAxis().labels[item] ?? []);
+    const axis = this.context.queryAxis();
+    this.list.setTokens(this.context.reader.queries(), (query) => labelOf(axis, item, query));
+    this.unseen = true;
     this.load();
-    const query = this.query();
-    if (query !== null) this.list.reveal(query);
   }
 
   private otherLayers(): HTMLElement {
@@ -186,13 +191,23 @@ class NeuronView {
     table.show(data, ordered, this.dimensions(data, keys));
     const number = layer.heads[data.head] ?? data.head;
     elements.headName.textContent = `Head ${number}`;
-    elements.title.textContent = `Layer ${layer.index}: what “${table.labelOf(data.query, "query").slice(0, 40)}” (${data.query}) attends to, and why`;
+    elements.title.textContent = `Layer ${layer.index}: what “${shortened(table.labelOf(data.query, "query"), 24)}” (${data.query}) attends to, and why`;
     elements.formula.textContent = formulaOf(layer.scoring, layer.scoring?.biasHeld ?? false);
     elements.verdict.textContent = data.verdict.sentence;
     elements.verdict.dataset["kind"] = data.verdict.kind;
-    elements.notes.textContent = layerNotes(layer, data.head).join(" ");
+    elements.notes.textContent = this.notes(data);
+    if (this.unseen) this.list.reveal(data.query);
+    this.unseen = false;
     drawNeuronLegend(elements.legend, { vector: data.vectorLimit, product: data.productLimit }, context.colours());
     this.mark();
+  }
+
+  private notes(data: NeuronData): string {
+    const layer = this.context.layer();
+    const notes = arithmeticNotes(layer, data.head);
+    // A warning quotes the layer's notes already.
+    if (data.verdict.kind !== "off" && layer.notes.length > 0) notes.push(`On this layer: ${layer.notes.join("; ")}.`);
+    return notes.join(" ");
   }
 
   /** The order of dimensions; by contribution it is that of the pinned key, or of the one with most weight. */
@@ -203,8 +218,10 @@ class NeuronView {
   }
 
   private mark(): void {
-    const { selection, focus } = this.context.store;
-    this.list.mark(this.data?.query ?? null, selection.query, selection.search);
-    this.table?.mark({ active: focus.key, pinned: selection.key, pixel: this.input?.pixel ?? null, search: selection.search.trim().toLocaleLowerCase() });
+    const { store } = this.context;
+    const { item, query, key, search } = store.selection;
+    const found = (axis: AxisInfo): ReadonlySet<number> => new Set(matchingPositions(axis, item, search));
+    this.list.mark(this.data?.query ?? null, query, found(this.context.queryAxis()));
+    this.table?.mark({ active: store.focus.key, pinned: key, pixel: this.input?.pixel ?? null, found: found(this.context.keyAxis()) });
   }
 }
