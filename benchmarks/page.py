@@ -69,11 +69,10 @@ def write_pages(folder: Path, lengths: Sequence[int]) -> Iterator[Figure]:
     """Writes the page of each length; yields what that took and how large the files are."""
     for tokens in lengths:
         trace = random_trace(tokens)
-        rounds = 5 if tokens <= 512 else 1
-        yield figure(
-            "write", tokens, saved(trace, folder / f"{tokens}.html", rounds), "s", WANTED_WRITING_S.get(tokens)
-        )
-        size = (folder / f"{tokens}.html").stat().st_size / _MB
+        file = folder / f"{tokens}.html"
+        rounds = 5 if tokens <= 128 else 3 if tokens <= 512 else 1
+        yield figure("write", tokens, saved(trace, file, rounds), "s", WANTED_WRITING_S.get(tokens))
+        size = file.stat().st_size / _MB
         yield figure("size", tokens, [size], "MB", WANTED_MB.get(tokens))
         del trace
         gc.collect()
@@ -136,13 +135,10 @@ def main() -> None:
     arguments = parser.parse_args()
     figures: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
-        for steps in (
-            write_pages(Path(name), arguments.lengths),
-            browse(Path(name), arguments.lengths, arguments.views),
-        ):
-            for line in steps:
-                figures.append(asdict(line))
-                print(table([figures[-1]], heading=False), flush=True)
+        folder, lengths = Path(name), arguments.lengths
+        for line in chain(write_pages(folder, lengths), browse(folder, lengths, arguments.views)):
+            figures.append(asdict(line))
+            print(table([figures[-1]], heading=False), flush=True)
     if arguments.write:
         result = {"environment": environment(), "figures": figures}
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")

@@ -63,7 +63,7 @@ def _random_layer(random: np.random.Generator, index: int, n_tokens: int) -> Att
 def minilm_trace(n_tokens: int | None) -> AttentionTrace | None:
     """MiniLM (6 layers of 12 heads) on an English text of this many tokens; None where it is not installed.
 
-    Without ``n_tokens``, on one short sentence.
+    Without ``n_tokens``, on one sentence of 12 tokens.
     """
     spec = find_spec(_MINILM)
     if spec is None or not spec.submodule_search_locations:
@@ -77,7 +77,7 @@ def minilm_trace(n_tokens: int | None) -> AttentionTrace | None:
     folder = str(Path(spec.submodule_search_locations[0]) / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModel.from_pretrained(folder).train(False)
-    text = "The cat sat on the mat because it was tired." if n_tokens is None else _LONG_TEXT * (n_tokens // 40 + 1)
+    text = "The cat sat on the mat because it was tired" if n_tokens is None else _LONG_TEXT * (n_tokens // 40 + 1)
     inputs = tokenizer(text, truncation=n_tokens is not None, max_length=n_tokens, return_tensors="pt")
     tokens = tokenizer.convert_ids_to_tokens(inputs["input_ids"][0].tolist())
     return attncore.trace(model, dict(inputs), tokens=[tokens])

@@ -8,6 +8,8 @@ import numpy as np
 
 from attncore.arrays import FloatArray
 
+from ._page_top import Part
+
 
 @dataclass(frozen=True, eq=False)
 class Overview:
@@ -25,12 +27,13 @@ class Overview:
         rows, columns = -(-queries // row_step), -(-keys // column_step)
         return cls(np.full((items, heads, rows, columns), -np.inf, dtype=np.float32), row_step, column_step)
 
-    def put(self, item: int, rows: slice, weights: FloatArray) -> None:
-        """Take in ``weights`` (heads, query, all keys), the consecutive query rows ``rows`` of one batch item."""
+    def put(self, part: Part, weights: FloatArray) -> None:
+        """Take in the weights (heads, query, all keys) of ``part``, whose query rows follow each other."""
+        item, heads, rows = part
         columns = np.maximum.reduceat(weights, np.arange(0, weights.shape[-1], self.column_step), axis=-1)
         first = rows.start // self.row_step
         begins = np.arange(first * self.row_step, rows.stop, self.row_step) - rows.start
         largest = np.maximum.reduceat(columns, np.maximum(begins, 0), axis=1)
-        part = self.cells[item, :, first : first + largest.shape[1]]
-        # Rows of one cell may come in two blocks.
-        np.maximum(part, largest, out=part)
+        cells = self.cells[item, heads, first : first + largest.shape[1]]
+        # Rows of one cell may come in two parts.
+        np.maximum(cells, largest, out=cells)

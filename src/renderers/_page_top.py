@@ -12,6 +12,9 @@ from attncore.arrays import FloatArray
 
 from ._page_encode import LEAST, coded
 
+Part = tuple[int, slice, slice]
+"""Where in a layer some weights are: batch item, heads, query rows."""
+
 Positions = npt.NDArray[np.unsignedinteger[Any]]
 
 
@@ -38,16 +41,16 @@ class TopRows:
         """How many weights a row may have."""
         return int(self.values.shape[-1])
 
-    def put(self, place: tuple[int, slice, slice], weights: FloatArray) -> None:
-        """Take the largest of ``weights`` (heads, query, all keys) into the rows at ``place``."""
+    def put(self, part: Part, weights: FloatArray) -> None:
+        """Take the largest of ``weights`` (heads, query, all keys) into the rows of ``part``."""
         size = np.abs(weights)
         chosen = np.argpartition(size, self.keys - self.k, axis=-1)[..., self.keys - self.k :]
         positions: Positions = chosen.astype(self.positions.dtype)
         # NaN is larger than any number to argpartition, and not smaller than LEAST: it is held, and shown as missing.
         positions[np.take_along_axis(size, chosen, axis=-1) < LEAST] = self.keys
         positions.sort(axis=-1)
-        self.positions[place] = positions
-        self.values[place] = _at(weights, positions, self.keys)
+        self.positions[part] = positions
+        self.values[part] = _at(weights, positions, self.keys)
 
     def shrunk(self, k: int) -> TopRows:
         """The largest ``k`` of each row."""

@@ -21,11 +21,13 @@ from ._page_encode import Block, block_of, coded, fits_log8, float16, log8
 from ._page_overview import Overview
 from ._page_plan import Plan
 from ._page_statistics import rows_to_look_at, statistics_of
-from ._page_top import TopRows
+from ._page_top import Part, TopRows
 
 # A layer of up to 128 MB of float32 is computed once, for its statistics and for the page; of a larger one some rows
 # are computed again for the statistics.
 _MOST_IN_MEMORY = 32_000_000
+# What is worked on at a time; near the processor's cache.
+_PART_WEIGHTS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +87,20 @@ def _in_memory(layer: AttentionLayer) -> AttentionLayer:
     return layer.replaced(stored_weights=DenseWeights(np.asarray(layer.weights)))
 
 
-def _row_blocks(layer: AttentionLayer) -> Iterator[tuple[int, slice, FloatArray]]:
-    """Batch item, query rows, and their weights (heads, query, key)."""
+def _parts(layer: AttentionLayer) -> Iterator[tuple[Part, FloatArray]]:
+    """Where in the layer (batch item, heads, query rows), and the weights there, (heads, query, all keys).
+
+    As many rows of as few heads as make up a block: computing weights takes a matrix product for each head of a part,
+    and few large products keep the processor's cores busy where many small ones keep them waiting for each other.
+    """
     items, heads, queries, keys = layer.shape
+    together = max(1, _PART_WEIGHTS // max(1, queries * keys))
     for item in range(items):
-        for rows in row_blocks(queries, heads * keys):
-            weights = layer.weights[item, :, rows]
-            yield item, slice(rows.start, rows.stop), weights.astype(np.float32, copy=False)
+        for first in range(0, heads, together):
+            some = slice(first, min(first + together, heads))
+            for rows in row_blocks(queries, (some.stop - some.start) * keys):
+                weights = layer.weights[item, some, rows]
+                yield (item, some, slice(rows.start, rows.stop)), weights.astype(np.float32, copy=False)
 
 
 def _whole_block(place: int, layer: AttentionLayer, plan: Plan) -> Block:
@@ -99,18 +108,18 @@ def _whole_block(place: int, layer: AttentionLayer, plan: Plan) -> Block:
     if codes is not None:
         return block_of(f"weights-{place}", codes.tobytes(), encoding="log8")
     halves = np.empty(layer.shape, dtype="<f2")
-    for item, rows, weights in _row_blocks(layer):
-        halves[item, :, rows] = float16(weights)
+    for part, weights in _parts(layer):
+        halves[part] = float16(weights)
     return block_of(f"weights-{place}", halves.tobytes(), encoding="float16")
 
 
 def _log8_codes(layer: AttentionLayer) -> npt.NDArray[np.uint8] | None:
     """Codes of all weights, (items, heads, query, key); None when some weight has no code."""
     codes = np.empty(layer.shape, dtype=np.uint8)
-    for item, rows, weights in _row_blocks(layer):
+    for part, weights in _parts(layer):
         if not fits_log8(weights):
             return None
-        codes[item, :, rows] = log8(weights)
+        codes[part] = log8(weights)
     return codes
 
 
@@ -120,10 +129,10 @@ def _top_of(
     top = TopRows.empty(layer.shape[:3], plan.top, layer.shape[3])
     overview = Overview.empty(layer.shape, plan.overview)
     totals = np.empty(layer.shape[:3], dtype=np.float32)
-    for item, rows, weights in _row_blocks(layer):
-        top.put((item, slice(None), rows), weights)
-        overview.put(item, rows, weights)
-        totals[item, :, rows] = np.abs(weights).sum(axis=-1)
+    for part, weights in _parts(layer):
+        top.put(part, weights)
+        overview.put(part, weights)
+        totals[part] = np.abs(weights).sum(axis=-1)
     axis = trace.axes_of(layer)[0]
     counted = np.stack([~axis.padding_of(item if axis.batch > 1 else 0) for item in range(layer.shape[0])])
     kind, cells = coded(overview.cells)

@@ -96,6 +96,12 @@ class AttentionWidget(anywidget.AnyWidget):
                 setattr(self, name, value)
         self.on_msg(self._answer)
 
+    def __repr__(self) -> str:
+        # What is left of a widget where there is no kernel.
+        return (
+            f'AttentionWidget of {len(self._answers.trace)} layers; trace.render("d3") shows the page without a kernel'
+        )
+
     def _shown_layer(self) -> AttentionLayer:
         return self._answers.trace[self.layer]
 

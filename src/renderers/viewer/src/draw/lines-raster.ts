@@ -5,7 +5,7 @@
  * covers a span of pixels, of which the first and the last are covered in part. The picture is opaque.
  */
 
-import { ARROW_LENGTH, TAPER, arrowSize, lineWidth, opacity, rise, riseSlope } from "./lines";
+import { ARROW_LENGTH, STEEPEST, TAPER, arrowSize, lineWidth, opacity, rise, riseSlope } from "./lines";
 
 /** Red, green and blue, 0 to 255. */
 export type Rgb = readonly [number, number, number];
@@ -51,21 +51,25 @@ export class LineRaster {
   }
 
   /** One line from the height `from` at the left edge to `to` at the right edge, both in device pixels. */
-  line(from: number, to: number, level: number, [red, green, blue]: Rgb, fade: number): void {
+  line(from: number, to: number, level: number, boldness: number, [red, green, blue]: Rgb, fade: number): void {
     const { width, height } = this.image;
-    const cover = opacity(level) * fade * 256;
-    const half = (lineWidth(level) * this.scale) / 2;
-    const arrow = arrowSize(level) * this.scale;
+    const full = opacity(level) * fade * 256;
+    const half = (lineWidth(level, boldness) * this.scale) / 2;
+    const arrow = arrowSize(level, boldness) * this.scale;
     const redBlue = (blue << 16) | red;
     const greenAlpha = 0xff0000 | green;
     const drop = to - from;
     for (let x = 0; x < width; x++) {
       const centre = from + drop * this.rises[x]!;
       const tip = this.arrows[x]!;
-      // Measured straight up and down, a steep line is thicker than across.
-      const slope = drop * this.slopes[x]!;
+      const slope = Math.abs(drop * this.slopes[x]!);
       const across = tip > 0 && arrow > 0 ? arrow * tip : half * this.tapers[x]!;
-      const thick = across * Math.sqrt(1 + slope * slope);
+      // Measured straight up and down, a steep line is thicker than across; a very steep one is drawn thinner, or a
+      // few of them would fill the picture.
+      const stretched = across * Math.min(STEEPEST, Math.sqrt(1 + slope * slope));
+      // A span reaches to the one in the next column, or the line would fall apart into dashes.
+      const thick = Math.max(stretched, slope / 2);
+      const cover = full * Math.min(1, stretched / thick);
       const top = Math.max(0, centre - thick);
       const bottom = Math.min(height, centre + thick);
       if (top < bottom) this.span(x, top, bottom, redBlue, greenAlpha, cover);

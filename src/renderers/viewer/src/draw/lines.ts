@@ -9,6 +9,9 @@ export const BEND = 0.55;
 /** A line is this part of its full width where it reaches the attended token. */
 export const TAPER = 0.45;
 
+/** Lines steeper than this are drawn thinner, the more so the steeper they are. */
+export const STEEPEST = 4;
+
 /** Levels of strength; level 0 is too weak to be seen and never drawn. */
 export const LEVELS = 256;
 const FAINTEST_LEVEL = 4;
@@ -42,18 +45,29 @@ export function levelOf(share: number): number {
 
 /** Opacity of a level, 0 to 1. It does not depend on how many heads are shown, so that twelve stay as clear as one. */
 export function opacity(level: number): number {
-  return 0.05 + 0.87 * (level / (LEVELS - 1)) ** 0.85;
+  return 0.03 + 0.9 * (level / (LEVELS - 1));
 }
 
-/** Width of a level in CSS pixels, where the line leaves the attending token. */
-export function lineWidth(level: number): number {
-  return 0.8 + 2.9 * (level / (LEVELS - 1));
+/** Width of a level in CSS pixels, where the line leaves the attending token; `boldness` as `boldnessOf` gives it. */
+export function lineWidth(level: number, boldness: number): number {
+  return 0.7 + 3.2 * boldness * (level / (LEVELS - 1));
+}
+
+/** Lines of many heads lie close to each other and are thinner. */
+export function boldnessOf(series: number): number {
+  return Math.max(0.65, 1.25 - 0.06 * series);
 }
 
 /** Size of the arrow head in CSS pixels, half across; 0 for lines too faint to carry one. */
-export function arrowSize(level: number): number {
+export function arrowSize(level: number, boldness: number): number {
   const share = level / (LEVELS - 1);
-  return share < 0.12 ? 0 : 1.2 + 2.4 * share;
+  return share < 0.12 ? 0 : 1.2 + 2.8 * boldness * share;
+}
+
+/** What a line keeps of its opacity when one end is out of sight: how far it goes matters more than that it goes. */
+export function farFade(from: number, to: number, height: number): number {
+  const outside = Math.max(0, -Math.min(from, to), Math.max(from, to) - height);
+  return 1 / Math.sqrt(1 + outside / Math.max(1, height));
 }
 
 export const ARROW_LENGTH = 8;

@@ -20,6 +20,7 @@ const DONE = { show: "shown", discount: "discounted", hide: "hidden" } as const;
 
 export function activeFilters(selection: Selection): readonly ActiveFilter[] {
   const found: ActiveFilter[] = [];
+  if (selection.meanLayers) found.push({ text: "Mean of all layers", without: { meanLayers: false } });
   if (selection.special !== "show") {
     found.push({ text: `Special tokens ${DONE[selection.special]}`, without: { special: "show" } });
   }

@@ -21,19 +21,19 @@ const PREVIEW = 32;
 export function createControls(shell: Shell): Controls {
   const filters = createFilterControl(shell);
   const search = createSearchControl(shell);
-  const where = element(
+  const where = element("div", { class: "attn-bar-part attn-where" }, createLayerControl(shell));
+  const how = element(
     "div",
-    { class: "attn-bar-row" },
-    createLayerControl(shell),
+    { class: "attn-bar-part attn-how" },
     createItemControl(shell),
-    element("div", { class: "attn-fill" }),
     createThresholdControl(shell),
     createScaleControl(shell),
     filters.button,
     search.element,
   );
+  const above = element("div", { class: "attn-bar-row" }, where, how);
   const heads = element("div", { class: "attn-bar-row attn-bar-heads" }, createHeadControl(shell), filters.chips);
-  const bars = element("div", { class: "attn-controls", role: "group", "aria-label": "Controls" }, where, heads, filters.popup);
+  const bars = element("div", { class: "attn-controls", role: "group", "aria-label": "Controls" }, above, heads, filters.popup);
   return { element: bars, focusSearch: search.focus };
 }
 

@@ -6,7 +6,7 @@ import { button, element, refill, setAttributes } from "./dom";
 import { choice, type Field } from "./fields";
 import { icon } from "./icons";
 import { popupFor } from "./popup";
-import { relevantControls, type Relevant } from "./relevant";
+import { relevantControls } from "./relevant";
 import { follow, type Shell } from "./shell";
 
 const TREATMENTS: readonly (readonly [Treatment, string, string])[] = [
@@ -14,6 +14,14 @@ const TREATMENTS: readonly (readonly [Treatment, string, string])[] = [
   ["discount", "Discount", "Their share is taken out, and the rest of each row scaled to the same sum"],
   ["hide", "Hide", "Not listed"],
 ];
+
+const LAYERS = [
+  ["one", "Selected"],
+  ["mean", "Mean of all"],
+] as const;
+
+/** In the order of their rows. */
+const FILTERS = ["meanLayers", "special", "sink", "pairs"] as const;
 
 export interface FilterControl {
   readonly button: HTMLElement;
@@ -28,29 +36,28 @@ export function createFilterControl(shell: Shell): FilterControl {
   const special = choice("Special tokens", TREATMENTS, (value) => store.select({ special: value }));
   const sink = choice("Attention sink", TREATMENTS, (value) => store.select({ sink: value }));
   const pair = choice("Sentence pair", PAIRS, (value) => store.select({ pair: value }));
+  const layers = choice("Layers", LAYERS, (value) => store.select({ meanLayers: value === "mean" }));
   const rows = {
+    meanLayers: row("Layers", "One layer, or the mean over all layers of its group", layers),
     special: row("Special tokens", "Such as [CLS], [SEP], <s>", special),
     sink: row("Attention sink", "The first token, where heads rest when they have nothing to do", sink),
     pairs: row("Sentence pair", "From which sentence to which", pair),
   };
   const popup = popupFor(opener, "Filters", "dialog");
-  popup.element.append(rows.special, rows.sink, rows.pairs);
+  popup.element.append(...FILTERS.map((name) => rows[name]));
   shell.onDestroy(popup.close);
   const chips = element("div", { class: "attn-chips", role: "group", "aria-label": "Active filters" });
   follow(shell, (selection) => {
     const relevant = relevantControls(selection, shell.trace, shell.context.layer());
-    for (const name of ["special", "sink", "pairs"] as const) rows[name].hidden = !relevant[name];
-    opener.hidden = !anyFilter(relevant);
+    for (const name of FILTERS) rows[name].hidden = !relevant[name];
+    opener.hidden = FILTERS.every((name) => !relevant[name]);
+    layers.set(selection.meanLayers ? "mean" : "one");
     special.set(selection.special);
     sink.set(selection.sink);
     pair.set(selection.pair);
     showChips(shell, chips, count, selection);
   });
   return { button: opener, popup: popup.element, chips };
-}
-
-function anyFilter(relevant: Relevant): boolean {
-  return relevant.special || relevant.sink || relevant.pairs;
 }
 
 function row(title: string, explanation: string, field: Field<never>): HTMLElement {

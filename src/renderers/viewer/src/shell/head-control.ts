@@ -10,7 +10,7 @@ import { follow, type Shell } from "./shell";
 export function createHeadControl(shell: Shell): HTMLElement {
   const { store } = shell;
   const toolbar = element("div", { class: "attn-heads", role: "toolbar", "aria-label": "Heads" });
-  const mean = toggle("Mean of heads", { title: "The mean over the selected heads (m)" }, (on) => store.select({ meanHeads: on }));
+  const mean = toggle("Mean", { title: "The mean over the selected heads (m)" }, (on) => store.select({ meanHeads: on }));
   const all = button("All", { title: "All heads (a)" }, () => selectAllHeads(shell));
   const label = element("span", { class: "attn-label attn-lead", "aria-hidden": "true" }, "Heads");
   const control = element("div", { class: "attn-head-control" }, label, all, mean.element, toolbar);

@@ -1,8 +1,8 @@
-/** Which layer: its group, a slider with the neighbours, its name, and the mean over the group. */
+/** Which layer: its group, a slider with the neighbours, and its name. */
 
 import type { Selection } from "../state/selection";
 import { element, refill, setAttributes } from "./dom";
-import { choice, iconButton, slider, toggle } from "./fields";
+import { choice, iconButton, slider } from "./fields";
 import { groupOf, groupTitle, plural, sameDepth, stepLayer } from "./layers";
 import { relevantControls } from "./relevant";
 import { follow, type Shell } from "./shell";
@@ -17,11 +17,10 @@ export function createLayerControl(shell: Shell): HTMLElement {
     const layer = groupOf(trace, store.selection.layer).layers[place];
     if (layer !== undefined) store.select({ layer });
   });
-  const mean = toggle("Mean of layers", { title: "The mean over all layers of this group" }, (on) => store.select({ meanLayers: on }));
   const label = element("span", { class: "attn-label attn-lead", "aria-hidden": "true" }, "Layer");
   const name = element("div", { class: "attn-layer-name" });
   const steps = element("div", { class: "attn-steps" }, previous, track.element, next);
-  const control = element("div", { class: "attn-layer", role: "group", "aria-label": "Layer" }, label, groups, steps, name, mean.element);
+  const control = element("div", { class: "attn-layer", role: "group", "aria-label": "Layer" }, label, groups, steps, name);
   follow(shell, (selection) => {
     const relevant = relevantControls(selection, trace, shell.context.layer());
     const { layers } = groupOf(trace, selection.layer);
@@ -29,8 +28,6 @@ export function createLayerControl(shell: Shell): HTMLElement {
     control.hidden = !relevant.groups && !relevant.layers;
     steps.hidden = !relevant.layers || layers.length < 2;
     name.hidden = !relevant.layers;
-    mean.element.hidden = !relevant.meanLayers || layers.length < 2;
-    mean.set(selection.meanLayers);
     track.setRange(layers.length - 1);
     track.set(place);
     setAttributes(track.element, { "aria-valuetext": spokenName(shell), disabled: selection.meanLayers });

@@ -1,6 +1,6 @@
 /** Turns the selection, the pointer and the weights at hand into one picture of the head view. */
 
-import { LineBuffer, strongest, type StrengthScale } from "../draw/lines";
+import { boldnessOf, LineBuffer, strongest, type StrengthScale } from "../draw/lines";
 import type { TokenColumn } from "../draw/token-column";
 import type { EdgeMark } from "./head-edges";
 import type { HeadElements } from "./head-elements";
@@ -113,10 +113,10 @@ export class HeadPainter {
     elements.querySide.caption.textContent = figures?.kind === "key" ? caption : "";
     elements.status.textContent = drawnSentence(this.context, drawn, this.lines.length, scale.threshold);
     const colours = this.context.colours();
-    const legend = `${colours.dark} ${scale.scale} ${scale.top} ${scale.threshold}`;
+    const legend = `${colours.dark} ${scale.scale} ${scale.top} ${scale.threshold} ${this.weights.series.length}`;
     if (legend === this.legend) return;
     this.legend = legend;
-    fillLegend(elements.legend, scale, colours, format);
+    fillLegend(elements.legend, scale, boldnessOf(this.weights.series.length), colours, format);
   }
 }
 

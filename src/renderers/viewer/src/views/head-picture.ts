@@ -2,7 +2,7 @@
 
 import { rgb } from "d3-color";
 import type { Colours } from "../draw/colours";
-import { seriesOffset, type LineBuffer } from "../draw/lines";
+import { boldnessOf, farFade, seriesOffset, type LineBuffer } from "../draw/lines";
 import { LineRaster, type Rgb } from "../draw/lines-raster";
 import { rowCentre, type ColumnSize } from "../draw/token-column-rows";
 import { paintEdge, type EdgeMark } from "./head-edges";
@@ -78,13 +78,15 @@ export class HeadPicture {
   private paintLines({ lines, order, scene, queries, keys, seriesColours }: HeadPictureParts, scale: number): void {
     const ink = seriesColours.map(bytes);
     const total = seriesColours.length;
+    const boldness = boldnessOf(total);
     for (const line of order) {
       const series = lines.series[line]!;
       const [query, key] = [lines.query[line]!, lines.key[line]!];
       const shift = seriesOffset(series, total, queries.size.rowHeight);
       const from = rowCentre(queries.size, queries.offset, query) + shift;
       const to = rowCentre(keys.size, keys.offset, key) + shift;
-      this.raster.line(from * scale, to * scale, lines.level[line]!, ink[series]!, fadeOf(scene, key));
+      const fade = fadeOf(scene, key) * farFade(from, to, queries.size.height);
+      this.raster.line(from * scale, to * scale, lines.level[line]!, boldness, ink[series]!, fade);
     }
   }
 }

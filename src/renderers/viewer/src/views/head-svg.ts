@@ -2,7 +2,7 @@
 
 import { create, type Selection as Drawing } from "d3-selection";
 import { visible } from "../data/tokens";
-import { opacity, seriesOffset } from "../draw/lines";
+import { boldnessOf, farFade, opacity, seriesOffset } from "../draw/lines";
 import { linePath } from "../draw/lines-svg";
 import { fitText, isolated } from "../draw/rulers";
 import { measureLike } from "../draw/token-column-text";
@@ -23,6 +23,7 @@ const HEADINGS = 26;
 const FOOTER = 24;
 /** Lines whose opacity is this near to each other share a path. */
 const LEVELS_A_PATH = 16;
+const FADES_A_PATH = 10;
 const TEXT_GAP = 8;
 
 export function headSvg(parts: HeadPictureParts, elements: HeadElements, context: ViewContext, matches: Matches): SVGSVGElement {
@@ -59,18 +60,18 @@ function drawLines(group: Group, parts: HeadPictureParts): void {
   const { lines, order, layout, queries, keys, seriesColours, scene } = parts;
   const paths = new Map<string, { fill: string; opacity: number; d: string[] }>();
   const x0 = layout.lines.left;
+  const boldness = boldnessOf(seriesColours.length);
   for (const line of order) {
     const series = lines.series[line]!;
     const level = lines.level[line]!;
-    const fade = fadeOf(scene, lines.key[line]!);
     const shift = seriesOffset(series, seriesColours.length, queries.size.rowHeight);
-    const step = Math.floor(level / LEVELS_A_PATH);
-    const name = `${step} ${fade} ${series}`;
-    const path = paths.get(name) ?? { fill: seriesColours[series]!, opacity: opacity(level) * fade, d: [] };
-    paths.set(name, path);
     const y0 = rowCentre(queries.size, queries.offset, lines.query[line]!) + shift;
     const y1 = rowCentre(keys.size, keys.offset, lines.key[line]!) + shift;
-    path.d.push(linePath({ x0, y0, x1: x0 + layout.lines.width, y1 }, level));
+    const fade = Math.round(fadeOf(scene, lines.key[line]!) * farFade(y0, y1, layout.height) * FADES_A_PATH) / FADES_A_PATH;
+    const name = `${Math.floor(level / LEVELS_A_PATH)} ${fade} ${series}`;
+    const path = paths.get(name) ?? { fill: seriesColours[series]!, opacity: opacity(level) * fade, d: [] };
+    paths.set(name, path);
+    path.d.push(linePath({ x0, y0, x1: x0 + layout.lines.width, y1 }, level, boldness));
   }
   for (const { fill, opacity: share, d } of paths.values()) {
     group.append("path").attr("fill", fill).attr("fill-opacity", share.toFixed(3)).attr("d", d.join(""));

@@ -1,0 +1,120 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { heatTicks } from "../../src/draw/legend";
+import { columnTurn, fitText, isolated, roundStep, rulerMarks, turnedSpacing, widestLabel, type RulerRequest } from "../../src/draw/rulers";
+
+/** Every character is ten pixels wide. */
+const measure = (text: string): number => [...text].length * 10;
+
+function request(changes: Partial<RulerRequest>): RulerRequest {
+  return {
+    count: 12, cell: 40, offset: 0, length: 480, spacing: 13, numberSpacing: 40, inOrder: true,
+    label: (index) => `t${index}`, position: (index) => index, ...changes,
+  };
+}
+
+describe("rulerMarks", () => {
+  test("shows every token where there is room, in the middle of its cell", () => {
+    const { kind, marks } = rulerMarks(request({}));
+    expect(kind).toBe("tokens");
+    expect(marks.map((mark) => mark.text)).toEqual(Array.from({ length: 12 }, (_, index) => `t${index}`));
+    expect(marks[3]?.centre).toBe(140);
+  });
+
+  test("thins tokens, and writes round numbers where even that would say little", () => {
+    const thinned = rulerMarks(request({ count: 100, cell: 6, length: 600 }));
+    expect(thinned.kind).toBe("tokens");
+    expect(thinned.marks.slice(0, 3).map((mark) => mark.index)).toEqual([0, 3, 6]);
+    const numbers = rulerMarks(request({ count: 1024, cell: 0.5, length: 512 }));
+    expect(numbers.kind).toBe("numbers");
+    expect(numbers.marks.slice(0, 3).map((mark) => mark.text)).toEqual(["0", "100", "200"]);
+  });
+
+  test("keeps to tokens when they are sorted by weight, as numbers at even distances would mean nothing", () => {
+    expect(rulerMarks(request({ count: 1024, cell: 0.5, length: 512, inOrder: false })).kind).toBe("tokens");
+  });
+
+  test("numbers are positions, not rows, where tokens are hidden", () => {
+    const { marks } = rulerMarks(request({ count: 500, cell: 1, length: 500, position: (index) => index + 7 }));
+    expect(marks[0]).toMatchObject({ index: 43, text: "50" });
+  });
+
+  test("labels in view never come closer than the spacing, whatever the zoom", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20_000 }), fc.double({ min: 0.05, max: 100, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }),
+        (count, cell, share) => {
+          const length = 600;
+          const offset = -share * Math.max(0, count * cell - length);
+          const { kind, marks } = rulerMarks(request({ count, cell, offset, length }));
+          const least = kind === "tokens" ? 13 : 40;
+          for (let place = 1; place < marks.length; place += 1) {
+            expect((marks[place]?.centre ?? 0) - (marks[place - 1]?.centre ?? 0)).toBeGreaterThanOrEqual(least - 1e-6);
+          }
+          for (const mark of marks) expect(mark.centre >= 0 && mark.centre <= length).toBe(true);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+test("round steps are 1, 2, 5 times a power of ten", () => {
+  expect([0.3, 1, 1.5, 3, 7, 12, 51, 100].map(roundStep)).toEqual([1, 1, 2, 5, 10, 20, 100, 100]);
+});
+
+describe("fitText", () => {
+  test("leaves short text alone and ends long text in an ellipsis", () => {
+    expect(fitText("cat", 30, measure)).toBe("cat");
+    expect(fitText("because", 50, measure)).toBe("beca…");
+    expect(measure(fitText("because", 50, measure))).toBeLessThanOrEqual(50);
+  });
+
+  test("never cuts an emoji made of several in two", () => {
+    const family = "👩‍👩‍👧";
+    expect(fitText(`a${family}${family}`, 10 * [...family].length + 20, measure)).toBe(`a${family}…`);
+  });
+
+  test("measures no more than the beginning of a very long token", () => {
+    let longest = 0;
+    const counting = (text: string): number => {
+      longest = Math.max(longest, text.length);
+      return measure(text);
+    };
+    expect(fitText("x".repeat(10_000), 60, counting)).toBe("xxxxx…");
+    expect(longest).toBeLessThanOrEqual(201);
+  });
+});
+
+test("the widest label is cut to the room", () => {
+  expect(widestLabel(["a", "abc", "ab"], 200, measure)).toBe(30);
+  expect(widestLabel(["a", "x".repeat(5000)], 120, measure)).toBe(120);
+  expect(widestLabel([], 120, measure)).toBe(0);
+});
+
+test("column labels are level where they fit, else leaning, else upright", () => {
+  expect([columnTurn(60, 40), columnTurn(30, 40), columnTurn(10, 40)]).toEqual([0, 60, 90]);
+  expect(turnedSpacing(0, 14, 40)).toBe(48);
+  expect(turnedSpacing(60, 14, 40)).toBeCloseTo(16.17, 2);
+  expect(turnedSpacing(90, 14, 40)).toBe(14);
+});
+
+test("right-to-left labels are isolated from what is around them, others left alone", () => {
+  expect(isolated("cat…")).toBe("cat…");
+  expect(isolated("שלום…")).toBe("\u2068שלום…\u2069");
+});
+
+describe("heatTicks", () => {
+  const format = (weight: number): string => weight.toFixed(3);
+
+  test("the linear scale has its ends and its middle", () => {
+    expect(heatTicks({ scale: "linear", max: 0.8 }, 180, format).map((tick) => tick.text)).toEqual(["0", "0.400", "0.800"]);
+  });
+
+  test("the logarithmic scale has round powers of ten where they fit, at their own places", () => {
+    const ticks = heatTicks({ scale: "log", max: 0.5 }, 400, format);
+    expect(ticks.map((tick) => tick.text)).toEqual(["≤0.00005", "0.500", "0.1", "0.01", "0.001"]);
+    expect(ticks.find((tick) => tick.text === "0.01")?.share).toBeCloseTo(1 + Math.log10(0.02) / 4, 12);
+    expect(heatTicks({ scale: "log", max: 0.5 }, 120, format).length).toBeLessThan(5);
+  });
+});
