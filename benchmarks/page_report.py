@@ -47,8 +47,9 @@ def report(result: dict[str, Any]) -> str:
         "- *drawn* is from the start of the navigation, by the page's clock, to the frame after the last drawing, "
         "each time in an empty profile.",
         "- *switch layer* and *hover* are from the change or the mouse's event to the first frame that begins when "
-        "nothing is being drawn any more. A frame takes 16.7 ms here and the event comes at the beginning of one, so "
-        "that this cannot be much less; *until idle* is what the page itself took of it.",
+        "nothing is being drawn any more; *until idle* is what the page itself took of it.",
+        "- *load* in the environment is how many processes wanted a processor: where it is more than the processors, "
+        "others were at work and the times are too long.",
     ]
     return "\n".join(lines) + "\n"
 

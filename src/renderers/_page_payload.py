@@ -141,7 +141,7 @@ def _precision(layers: list[ShownLayer], weights: list[Block], shares: list[Any]
         kept = np.concatenate([share.ravel() for share in shares if share is not None]).mean()
         sentence = f"top {k} keys of each query: {_percent(kept)} of the attention; {LOG8_SENTENCE}"
         return Precision("top", sentence, decimals=2, significant=2, top=k)
-    if "log8" in kinds:
+    if kinds != {"float16"}:
         return Precision("log8", LOG8_SENTENCE, decimals=2, significant=2)
     return Precision("float16", "float16: each weight within 0.05 %", decimals=3, significant=3)
 

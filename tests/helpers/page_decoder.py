@@ -35,6 +35,9 @@ class DecodedPage:
         reading, data, shape = self.info["blocks"][f"weights-{place}"], self.raw(f"weights-{place}"), self.shape(place)
         if reading["encoding"] == "top":
             return self._top(reading, data, shape)
+        if reading["encoding"] == "log8-steps":
+            steps = np.frombuffer(data, np.uint8).reshape(shape).astype(np.int64)
+            return numbers("log8", (steps.cumsum(axis=2) % 256).astype(np.uint8).tobytes()).reshape(shape)
         return numbers(reading["encoding"], data).reshape(shape)
 
     def overview(self, place: int) -> Array:

@@ -5,7 +5,7 @@
  * covers a span of pixels, of which the first and the last are covered in part. The picture is opaque.
  */
 
-import { ARROW_LENGTH, STEEPEST, TAPER, arrowSize, lineWidth, opacity, rise, riseSlope } from "./lines";
+import { ARROW_LENGTH, STEEPEST, TAPER, arrowSize, lineWidth, opacity, rise, riseSlope, type LineStyle } from "./lines";
 
 /** Red, green and blue, 0 to 255. */
 export type Rgb = readonly [number, number, number];
@@ -51,11 +51,11 @@ export class LineRaster {
   }
 
   /** One line from the height `from` at the left edge to `to` at the right edge, both in device pixels. */
-  line(from: number, to: number, level: number, boldness: number, [red, green, blue]: Rgb, fade: number): void {
+  line(from: number, to: number, level: number, style: LineStyle, [red, green, blue]: Rgb, fade: number): void {
     const { width, height } = this.image;
-    const full = opacity(level) * fade * 256;
-    const half = (lineWidth(level, boldness) * this.scale) / 2;
-    const arrow = arrowSize(level, boldness) * this.scale;
+    const full = opacity(level, style) * fade * 256;
+    const half = (lineWidth(level, style) * this.scale) / 2;
+    const arrow = arrowSize(level, style) * this.scale;
     const redBlue = (blue << 16) | red;
     const greenAlpha = 0xff0000 | green;
     const drop = to - from;

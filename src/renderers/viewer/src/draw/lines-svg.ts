@@ -1,6 +1,6 @@
 /** The same tapered lines as outlines for SVG: one path for all lines of a colour and a similar opacity. */
 
-import { ARROW_LENGTH, BEND, STEEPEST, TAPER, arrowSize, lineWidth, rise } from "./lines";
+import { ARROW_LENGTH, BEND, STEEPEST, TAPER, arrowSize, lineWidth, rise, type LineStyle } from "./lines";
 
 export interface LineEnds {
   readonly x0: number;
@@ -15,14 +15,14 @@ export interface LineEnds {
  * `rise` is a cubic in x, so a cubic Bezier curve whose control points stand at a third and two thirds of the way
  * follows it exactly.
  */
-export function linePath(ends: LineEnds, level: number, boldness: number): string {
+export function linePath(ends: LineEnds, level: number, style: LineStyle): string {
   const { x0, y0, x1, y1 } = ends;
   const slope = (y1 - y0) / Math.max(1, x1 - x0);
-  const start = (lineWidth(level, boldness) / 2) * Math.min(STEEPEST, Math.sqrt(1 + slope * slope));
+  const start = (lineWidth(level, style) / 2) * Math.min(STEEPEST, Math.sqrt(1 + slope * slope));
   const stop = start * TAPER;
   const edge = (from: number, to: number, forth: boolean): string => curve(x0, y0 + from, x1, y1 + to, forth);
   const body = `M${point(x0, y0 - start)}${edge(-start, -stop, true)}L${point(x1, y1 + stop)}${edge(start, stop, false)}Z`;
-  return body + arrowPath(ends, arrowSize(level, boldness));
+  return body + arrowPath(ends, arrowSize(level, style));
 }
 
 function curve(x0: number, y0: number, x1: number, y1: number, forth: boolean): string {

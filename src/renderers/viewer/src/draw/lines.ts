@@ -43,23 +43,34 @@ export function levelOf(share: number): number {
   return Math.round(share * (LEVELS - 1));
 }
 
-/** Opacity of a level, 0 to 1. It does not depend on how many heads are shown, so that twelve stay as clear as one. */
-export function opacity(level: number): number {
-  return 0.03 + 0.9 * (level / (LEVELS - 1));
+/** How a level looks. It depends on how many lines there are to be told apart, never on how strong they are. */
+export interface LineStyle {
+  /** Lines of many heads lie close to each other and are thinner. */
+  readonly boldness: number;
+  /** Opacity is the strength to this power: below 1 weak lines are lifted. */
+  readonly power: number;
+  /** Opacity of the weakest line. */
+  readonly least: number;
 }
 
-/** Width of a level in CSS pixels, where the line leaves the attending token; `boldness` as `boldnessOf` gives it. */
-export function lineWidth(level: number, boldness: number): number {
+/** `single`: the lines of one token alone, which hide nothing behind them. */
+export function lineStyle(series: number, single: boolean): LineStyle {
+  const boldness = Math.max(0.65, 1.25 - 0.06 * series);
+  return single ? { boldness, power: 0.7, least: 0.1 } : { boldness, power: 1, least: 0.03 };
+}
+
+/** Opacity of a level, 0 to 1. Never divided by the number of heads, so that twelve stay as clear as one. */
+export function opacity(level: number, { power, least }: LineStyle): number {
+  return least + (0.93 - least) * (level / (LEVELS - 1)) ** power;
+}
+
+/** Width of a level in CSS pixels, where the line leaves the attending token. */
+export function lineWidth(level: number, { boldness }: LineStyle): number {
   return 0.7 + 3.2 * boldness * (level / (LEVELS - 1));
 }
 
-/** Lines of many heads lie close to each other and are thinner. */
-export function boldnessOf(series: number): number {
-  return Math.max(0.65, 1.25 - 0.06 * series);
-}
-
 /** Size of the arrow head in CSS pixels, half across; 0 for lines too faint to carry one. */
-export function arrowSize(level: number, boldness: number): number {
+export function arrowSize(level: number, { boldness }: LineStyle): number {
   const share = level / (LEVELS - 1);
   return share < 0.12 ? 0 : 1.2 + 2.8 * boldness * share;
 }

@@ -14,9 +14,10 @@ export interface Details {
 }
 
 export function createDetails(shell: Shell): Details {
+  const title = element("h2", { class: "attn-unseen" }, "Details");
   const token = element("div");
   const facts = element("div");
-  const panel = element("aside", { class: "attn-details", "aria-label": "Details", id: freshId("details"), tabindex: 0 }, token, facts);
+  const panel = element("aside", { class: "attn-details", "aria-label": "Details", id: freshId("details"), tabindex: 0 }, title, token, facts);
   let wanted = false;
   let reading = false;
 

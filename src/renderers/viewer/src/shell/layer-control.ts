@@ -46,6 +46,7 @@ function spokenName(shell: Shell): string {
 /** The end of a qualified name tells layers apart, so a name that is too long loses its beginning. */
 function showName(shell: Shell, target: HTMLElement, { meanLayers, layer: place }: Selection): void {
   const layer = shell.context.layer();
+  setAttributes(target, { "data-mean": meanLayers });
   if (meanLayers) {
     const { layers } = groupOf(shell.trace, place);
     refill(target, element("strong", {}, `mean of ${plural(layers.length, "layer")}`));

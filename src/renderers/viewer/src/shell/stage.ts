@@ -13,9 +13,10 @@ export interface Stage {
 
 /** `id` is the panel's id, which the tabs point at. */
 export function createStage(shell: Shell, id: string): Stage {
+  const title = element("h2", { class: "attn-unseen" });
   const host = element("div", { class: "attn-view" });
   const { explanation, failure, passing } = shell.messages;
-  const stage = element("div", { class: "attn-stage", role: "tabpanel", id }, host, explanation, failure, passing);
+  const stage = element("div", { class: "attn-stage", role: "tabpanel", id }, title, host, explanation, failure, passing);
   let shown: View | null = null;
 
   function attempt(work: () => void): void {
@@ -36,7 +37,8 @@ export function createStage(shell: Shell, id: string): Stage {
     close();
     shell.messages.clearFailure();
     shown = view;
-    setAttributes(stage, { "data-view": view.name, "aria-label": `${view.title} view` });
+    title.textContent = `${view.title} view`;
+    setAttributes(stage, { "data-view": view.name, "aria-label": title.textContent });
     attempt(() => view.mount(host, shell.context));
   }
   function redraw(): void {

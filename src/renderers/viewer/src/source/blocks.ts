@@ -3,7 +3,7 @@
 import type { TraceInfo } from "./trace-info";
 
 export type WeightsBlock =
-  | { readonly encoding: "float16" | "log8" }
+  | { readonly encoding: "float16" | "log8" | "log8-steps" }
   | {
       readonly encoding: "top";
       readonly top: number;

@@ -24,6 +24,16 @@ export function log8(codes: Uint8Array): Float32Array {
   return values;
 }
 
+/** Codes out of their differences to the row before, modulo 256, in every block of so many rows. */
+export function summedRows(differences: Uint8Array, rows: number, columns: number): Uint8Array {
+  const codes = differences.slice();
+  for (let place = 0; place < codes.length; place += 1) {
+    const first = Math.floor(place / columns) % rows === 0;
+    if (!first) codes[place] = (codes[place] ?? 0) + (codes[place - columns] ?? 0);
+  }
+  return codes;
+}
+
 let halfTable: Float32Array | undefined;
 
 /** All 65,536 half-precision numbers, made when first needed. */

@@ -1,7 +1,7 @@
 /** The weights of one embedded layer, however they were written: whole, or the largest of each row. */
 
 import type { WeightsBlock, OverviewBlock } from "./blocks";
-import { float16, joinedPlanes, log8 } from "./decode";
+import { float16, joinedPlanes, log8, summedRows } from "./decode";
 import { lengthOf, pooled } from "./pool";
 import type { Tile, TileRequest } from "./source";
 import type { LayerInfo } from "./trace-info";
@@ -12,7 +12,9 @@ export interface LayerWeights {
 
 export function decodedWeights(bytes: Uint8Array, block: WeightsBlock, layer: LayerInfo): LayerWeights {
   if (block.encoding === "top") return new LargestWeights(bytes, block, layer);
-  return new WholeWeights(bytes, block.encoding, layer);
+  if (block.encoding === "float16") return new WholeWeights(bytes, "float16", layer);
+  const codes = block.encoding === "log8" ? bytes : summedRows(bytes, layer.queries, layer.keys);
+  return new WholeWeights(codes, "log8", layer);
 }
 
 class WholeWeights implements LayerWeights {

@@ -1,7 +1,7 @@
 /** Sample lines with their weights: what width and opacity mean in the picture above. */
 
 import { create } from "d3-selection";
-import { faintest, levelOf, opacity, strength, type StrengthScale } from "../draw/lines";
+import { faintest, levelOf, opacity, strength, type LineStyle, type StrengthScale } from "../draw/lines";
 import { linePath } from "../draw/lines-svg";
 import type { Colours } from "../draw/colours";
 
@@ -24,17 +24,17 @@ export function legendSamples(scale: StrengthScale): LegendSample[] {
 }
 
 /** One line as an SVG element of its own size. */
-export function sampleLine(level: number, boldness: number, colours: Colours): SVGSVGElement {
+export function sampleLine(level: number, style: LineStyle, colours: Colours): SVGSVGElement {
   const svg = create("svg:svg").attr("width", SAMPLE).attr("height", HEIGHT).attr("aria-hidden", "true");
   svg
     .append("path")
-    .attr("d", linePath({ x0: 1, y0: HEIGHT / 2, x1: SAMPLE - 1, y1: HEIGHT / 2 }, level, boldness))
+    .attr("d", linePath({ x0: 1, y0: HEIGHT / 2, x1: SAMPLE - 1, y1: HEIGHT / 2 }, level, style))
     .attr("fill", colours.text)
-    .attr("fill-opacity", opacity(level));
+    .attr("fill-opacity", opacity(level, style));
   return svg.node() as SVGSVGElement;
 }
 
-export function fillLegend(host: HTMLElement, scale: StrengthScale, boldness: number, colours: Colours, format: (weight: number) => string): void {
+export function fillLegend(host: HTMLElement, scale: StrengthScale, style: LineStyle, colours: Colours, format: (weight: number) => string): void {
   host.replaceChildren();
   if (scale.top <= 0) return;
   for (const { weight, level } of legendSamples(scale)) {
@@ -42,6 +42,6 @@ export function fillLegend(host: HTMLElement, scale: StrengthScale, boldness: nu
     text.className = "attn-number";
     // Samples are rounded figures, not weights of the trace: two digits are enough for them.
     text.textContent = weight === scale.top ? format(weight) : String(Number(weight.toPrecision(2)));
-    host.append(sampleLine(level, boldness, colours), text);
+    host.append(sampleLine(level, style, colours), text);
   }
 }

@@ -1,6 +1,6 @@
 /** Turns the selection, the pointer and the weights at hand into one picture of the head view. */
 
-import { boldnessOf, LineBuffer, strongest, type StrengthScale } from "../draw/lines";
+import { LineBuffer, lineStyle, strongest, type StrengthScale } from "../draw/lines";
 import type { TokenColumn } from "../draw/token-column";
 import type { EdgeMark } from "./head-edges";
 import type { HeadElements } from "./head-elements";
@@ -53,6 +53,7 @@ export class HeadPainter {
       keys: { size: keys.size, offset: keys.offset },
       colours: this.context.colours(),
       seriesColours: this.seriesColours(),
+      style: lineStyle(this.weights.series.length, scene.kind !== "all"),
       scene,
       figures,
       lines: this.lines,
@@ -64,7 +65,7 @@ export class HeadPainter {
     this.picture.paint(parts);
     this.markColumn(queries, "query", listing.queryRow, figures, matches.query, cursor("query"));
     this.markColumn(keys, "key", listing.keyRow, figures, matches.key, cursor("key"));
-    this.write(elements, figures, scale, parts.order.length);
+    this.write(elements, parts, scale);
   }
 
   seriesColours(): string[] {
@@ -106,17 +107,16 @@ export class HeadPainter {
     return marks;
   }
 
-  private write(elements: HeadElements, figures: Figures | null, scale: StrengthScale, drawn: number): void {
+  private write(elements: HeadElements, { figures, style, order, colours }: HeadPictureParts, scale: StrengthScale): void {
     const { format } = this.context;
     const caption = figuresCaption(figures, this.weights.series.map((series) => series.label));
     elements.keySide.caption.textContent = figures?.kind === "query" ? caption : "";
     elements.querySide.caption.textContent = figures?.kind === "key" ? caption : "";
-    elements.status.textContent = drawnSentence(this.context, drawn, this.lines.length, scale.threshold);
-    const colours = this.context.colours();
-    const legend = `${colours.dark} ${scale.scale} ${scale.top} ${scale.threshold} ${this.weights.series.length}`;
+    elements.status.textContent = drawnSentence(this.context, order.length, this.lines.length, scale.threshold);
+    const legend = `${colours.dark} ${scale.scale} ${scale.top} ${scale.threshold} ${JSON.stringify(style)}`;
     if (legend === this.legend) return;
     this.legend = legend;
-    fillLegend(elements.legend, scale, boldnessOf(this.weights.series.length), colours, format);
+    fillLegend(elements.legend, scale, style, colours, format);
   }
 }
 

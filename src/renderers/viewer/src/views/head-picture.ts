@@ -2,7 +2,7 @@
 
 import { rgb } from "d3-color";
 import type { Colours } from "../draw/colours";
-import { boldnessOf, farFade, seriesOffset, type LineBuffer } from "../draw/lines";
+import { farFade, seriesOffset, type LineBuffer, type LineStyle } from "../draw/lines";
 import { LineRaster, type Rgb } from "../draw/lines-raster";
 import { rowCentre, type ColumnSize } from "../draw/token-column-rows";
 import { paintEdge, type EdgeMark } from "./head-edges";
@@ -13,9 +13,9 @@ import type { Scene } from "./head-scene";
 /** Beyond this, more pixels cost time and show nothing more. */
 const MOST_PIXELS_PER_PIXEL = 2;
 /** Lines that are not of the pair that stands out. */
-export const FADED = 0.22;
+const FADED = 0.22;
 const BAR_GAP = 6;
-const TINT = 0.42;
+const TINT = 0.36;
 
 export interface ColumnPlace {
   readonly size: ColumnSize;
@@ -29,6 +29,7 @@ export interface HeadPictureParts {
   readonly colours: Colours;
   /** One a series. */
   readonly seriesColours: readonly string[];
+  readonly style: LineStyle;
   readonly scene: Scene;
   readonly figures: Figures | null;
   readonly lines: LineBuffer;
@@ -75,26 +76,25 @@ export class HeadPicture {
     this.canvas.style.height = `${height}px`;
   }
 
-  private paintLines({ lines, order, scene, queries, keys, seriesColours }: HeadPictureParts, scale: number): void {
+  private paintLines({ lines, order, scene, style, queries, keys, seriesColours }: HeadPictureParts, scale: number): void {
     const ink = seriesColours.map(bytes);
     const total = seriesColours.length;
-    const boldness = boldnessOf(total);
     for (const line of order) {
       const series = lines.series[line]!;
       const [query, key] = [lines.query[line]!, lines.key[line]!];
       const shift = seriesOffset(series, total, queries.size.rowHeight);
       const from = rowCentre(queries.size, queries.offset, query) + shift;
       const to = rowCentre(keys.size, keys.offset, key) + shift;
-      const fade = fadeOf(scene, key) * farFade(from, to, queries.size.height);
-      this.raster.line(from * scale, to * scale, lines.level[line]!, boldness, ink[series]!, fade);
+      const fade = fadeOf(scene, key, from, to, queries.size.height);
+      this.raster.line(from * scale, to * scale, lines.level[line]!, style, ink[series]!, fade);
     }
   }
 }
 
-/** How much of its opacity a line keeps. */
-export function fadeOf(scene: Scene, key: number): number {
-  if (scene.kind !== "query" || scene.other === null) return 1;
-  return key === scene.other ? 1 : FADED;
+/** How much of its opacity a line keeps: less beside a pair that stands out, and among all lines when it leaves the window. */
+export function fadeOf(scene: Scene, key: number, from: number, to: number, height: number): number {
+  if (scene.kind === "all") return farFade(from, to, height);
+  return scene.kind === "query" && scene.other !== null && scene.other !== key ? FADED : 1;
 }
 
 export function bytes(colour: string): Rgb {

@@ -2,7 +2,7 @@
 
 import { create, type Selection as Drawing } from "d3-selection";
 import { visible } from "../data/tokens";
-import { boldnessOf, farFade, opacity, seriesOffset } from "../draw/lines";
+import { opacity, seriesOffset } from "../draw/lines";
 import { linePath } from "../draw/lines-svg";
 import { fitText, isolated } from "../draw/rulers";
 import { measureLike } from "../draw/token-column-text";
@@ -57,21 +57,20 @@ export function headSvg(parts: HeadPictureParts, elements: HeadElements, context
 
 /** One path for each colour and opacity, weakest first, as on the canvas. */
 function drawLines(group: Group, parts: HeadPictureParts): void {
-  const { lines, order, layout, queries, keys, seriesColours, scene } = parts;
+  const { lines, order, layout, queries, keys, seriesColours, scene, style } = parts;
   const paths = new Map<string, { fill: string; opacity: number; d: string[] }>();
   const x0 = layout.lines.left;
-  const boldness = boldnessOf(seriesColours.length);
   for (const line of order) {
     const series = lines.series[line]!;
     const level = lines.level[line]!;
     const shift = seriesOffset(series, seriesColours.length, queries.size.rowHeight);
     const y0 = rowCentre(queries.size, queries.offset, lines.query[line]!) + shift;
     const y1 = rowCentre(keys.size, keys.offset, lines.key[line]!) + shift;
-    const fade = Math.round(fadeOf(scene, lines.key[line]!) * farFade(y0, y1, layout.height) * FADES_A_PATH) / FADES_A_PATH;
+    const fade = Math.round(fadeOf(scene, lines.key[line]!, y0, y1, layout.height) * FADES_A_PATH) / FADES_A_PATH;
     const name = `${Math.floor(level / LEVELS_A_PATH)} ${fade} ${series}`;
-    const path = paths.get(name) ?? { fill: seriesColours[series]!, opacity: opacity(level) * fade, d: [] };
+    const path = paths.get(name) ?? { fill: seriesColours[series]!, opacity: opacity(level, style) * fade, d: [] };
     paths.set(name, path);
-    path.d.push(linePath({ x0, y0, x1: x0 + layout.lines.width, y1 }, level, boldness));
+    path.d.push(linePath({ x0, y0, x1: x0 + layout.lines.width, y1 }, level, style));
   }
   for (const { fill, opacity: share, d } of paths.values()) {
     group.append("path").attr("fill", fill).attr("fill-opacity", share.toFixed(3)).attr("d", d.join(""));

@@ -30,7 +30,7 @@ export function pictureTitle(context: ViewContext): string {
 /** What the numbers beside the tokens are. */
 export function figuresCaption(figures: Figures | null, labels: readonly string[]): string {
   if (figures === null) return "";
-  return labels.length === 1 ? (labels[0] ?? "") : `mean of ${labels.length} heads`;
+  return labels.length === 1 ? (labels[0] ?? "") : `mean of ${labels.length}`;
 }
 
 /** Each series' weight of one pair, for the tooltip. */

@@ -10,6 +10,9 @@ import { cellAt, resolutionOf, weightAt, windowOf, type Cell, type Scene } from 
 import { wordAt } from "./matrix-words";
 import type { ViewContext } from "./view";
 
+/** Characters that fit into a line of the tooltip. */
+const LONG_WORD = 40;
+
 type Place = { readonly cell: Cell } | { readonly row: number } | { readonly column: number };
 
 export class MatrixPointer implements InputActions {
@@ -27,6 +30,7 @@ export class MatrixPointer implements InputActions {
 
   hover(x: number, y: number, client: readonly [number, number]): void {
     const place = this.placeAt(x, y);
+    this.elements.stage.title = "";
     if (place === null) this.leave();
     else if ("cell" in place) this.track(this.pointAt(place.cell, client));
     else this.hoverRuler(place, client);
@@ -117,7 +121,10 @@ export class MatrixPointer implements InputActions {
     const position = "row" in place ? this.picture.order?.rows[place.row] : this.picture.order?.columns[place.column];
     if (position === undefined) return;
     store.point(side === "query" ? { query: position } : { key: position });
-    tooltip.show(...client, wordAt(this.context, side, position), [{ label: side, value: String(position) }]);
+    const word = wordAt(this.context, side, position);
+    tooltip.show(...client, word, [{ label: side, value: String(position) }]);
+    // The tooltip has one line; the browser's own shows the rest of a very long token.
+    this.elements.stage.title = word.length > LONG_WORD ? word.slice(0, 2000) : "";
   }
 
   /** Moves the cross-hair to a cell, then says what is there, near `client` or, for the keyboard, near the cell. */

@@ -64,9 +64,9 @@ const WIDEST_WEIGHT = 320;
 export function columnWidths(width: number, headDim: number, steps: number): ColumnWidths {
   const label = Math.round(Math.min(150, Math.max(72, width * 0.13)));
   const least = Math.round(Math.min(200, Math.max(110, width * 0.16)));
-  const free = width - label - least - 2 * NARROWEST_STRIP - (steps + 2) * GAP;
+  const free = width - label - least - 2 * NARROWEST_STRIP - (steps + 3) * GAP;
   const step = Math.floor(Math.min(WIDEST_STEP, Math.max(NARROWEST_STEP, free / steps)));
-  const rest = width - label - steps * step - (steps + 2) * GAP;
+  const rest = width - label - steps * step - (steps + 3) * GAP;
   const room = Math.floor(Math.min(WIDEST_STRIP, Math.max(NARROWEST_STRIP, (rest - least) / 2)));
   const whole = Math.floor(room / headDim) * headDim;
   const strip = whole >= NARROWEST_STRIP ? whole : room;

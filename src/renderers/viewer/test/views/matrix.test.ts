@@ -11,6 +11,7 @@ import { piecesOf } from "../../src/views/matrix-pieces";
 import { placeOfLargest, readPointed } from "../../src/views/matrix-pointed";
 import { cellAt, emptyRows, weightAt } from "../../src/views/matrix-scene";
 import { MatrixTiles, readTile, stepFor } from "../../src/views/matrix-tiles";
+import { axisInfo } from "../helpers/traces";
 
 const SERIES: Series = { colour: 0, label: "head 0", heads: [0], layers: [0] };
 
@@ -250,7 +251,7 @@ test("numbers in cells have as many decimals as fit, and nothing is written for 
 });
 
 test("sentence boundaries stand where the segment changes among the rows shown", () => {
-  const axis = { kind: "text", length: 6, labels: [[]], raw: null, padding: null, special: null, segments: [[0, 0, 0, 1, 1, 1]], grid: null, steps: null } as const;
+  const axis = axisInfo(6, { segments: [[0, 0, 0, 1, 1, 1]] });
   expect(boundaries(axis, 0, [0, 1, 3, 4])).toEqual([2]);
   expect(boundaries(axis, 0, [3, 4])).toEqual([]);
   expect(boundaries({ ...axis, segments: null }, 0, [0, 5])).toEqual([]);

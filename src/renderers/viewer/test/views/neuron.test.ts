@@ -5,6 +5,7 @@ import { columnStarts, columnWidths, formulaOf, signed, stepsOf } from "../../sr
 import { judge, tolerances } from "../../src/views/neuron-verdict";
 import { movedRow, revealed, rowWindow } from "../../src/views/neuron-window";
 import { defaultQuery } from "../../src/views/neuron-words";
+import { layerInfo } from "../helpers/traces";
 
 const QUERY = Float32Array.from([1.5, -0.25, 2]);
 const KEYS = Float32Array.from([0.5, 1, 0.25, 2, 0, 1, -1, 3, 0.5, 0.75, -2, 1.5]);
@@ -69,11 +70,7 @@ const SCORING: ScoringInfo = { scale: 0.5, softcap: null, causal: false, window:
 const EXACT: PrecisionInfo = { kind: "exact", top: null, sentence: "", decimals: 4 };
 
 function layer(changes: Partial<LayerInfo>): LayerInfo {
-  return {
-    index: 0, name: "layer", call: 0, kind: "self", stack: null, source: "sdpa", computed: "observed", queryAxis: "t", keyAxis: "t",
-    items: 1, queries: 4, keys: 4, heads: [0], notes: [], scoring: SCORING, vectors: { headDim: 3, keyHeads: 1 }, noVectors: "",
-    statistics: [], kept: null, ...changes,
-  };
+  return layerInfo(4, 4, { heads: [0], scoring: SCORING, vectors: { headDim: 3, keyHeads: 1 }, noVectors: "", ...changes });
 }
 
 describe("judge", () => {
