@@ -69,7 +69,7 @@ function createThresholdControl(shell: Shell): HTMLElement {
     control.hidden = !relevantControls(selection, shell.trace, shell.context.layer()).threshold;
     track.set(placeOfThreshold(selection.threshold));
     track.element.setAttribute("aria-valuetext", String(selection.threshold));
-    number.textContent = selection.threshold === 0 ? "0" : String(Number(selection.threshold.toPrecision(2)));
+    number.textContent = String(Number(selection.threshold.toPrecision(3)));
   });
   return control;
 }

@@ -30,7 +30,7 @@ const POWER = 3;
 
 /** The slider's place (0 to 100) as a threshold (0 to 1). */
 export function thresholdAt(place: number): number {
-  return Number(((place / STEPS) ** POWER).toPrecision(2));
+  return Number(((place / STEPS) ** POWER).toPrecision(3));
 }
 
 export function placeOfThreshold(threshold: number): number {

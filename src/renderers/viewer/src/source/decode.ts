@@ -24,12 +24,14 @@ export function log8(codes: Uint8Array): Float32Array {
   return values;
 }
 
-/** Codes out of their differences to the row before, modulo 256, in every block of so many rows. */
+/** Codes out of their differences to the row before, modulo 256, in every head of `rows` x `columns` of them. */
 export function summedRows(differences: Uint8Array, rows: number, columns: number): Uint8Array {
   const codes = differences.slice();
-  for (let place = 0; place < codes.length; place += 1) {
-    const first = Math.floor(place / columns) % rows === 0;
-    if (!first) codes[place] = (codes[place] ?? 0) + (codes[place - columns] ?? 0);
+  const head = rows * columns;
+  for (let start = 0; start < codes.length; start += head) {
+    for (let place = start + columns; place < start + head; place += 1) {
+      codes[place] = (codes[place] ?? 0) + (codes[place - columns] ?? 0);
+    }
   }
   return codes;
 }

@@ -1,6 +1,6 @@
 /** Paints the tiles of the matrix on a canvas as large as what is seen of it. */
 
-import { heatPalette, heatPicture, inkOn, type HeatPalette } from "../draw/heatmap";
+import { heatPalette, heatPicture, heatStep, inkOn, type HeatPalette } from "../draw/heatmap";
 import type { Colours } from "../draw/colours";
 import { FONT_FAMILY } from "../draw/rulers-draw";
 import { boxOf, emptyRows, overviewResolution, resolutionOf, windowOf, type Scene } from "./matrix-scene";
@@ -37,8 +37,11 @@ export class MatrixPainter {
     pen.fillStyle = colours.heat(0);
     pen.fillRect(0, 0, canvas.width, canvas.height);
     const shown = tilesInView(scene);
-    for (const tile of shown) this.place(pen, scene, tile);
-    this.drawGaps(pen, scene);
+    const large = Math.min(fit.cellWidth, fit.cellHeight) * scene.at.k >= GAP_FROM;
+    for (const tile of shown) {
+      if (large && tile.rowStep === 1 && tile.columnStep === 1) drawCells(pen, scene, tile);
+      else this.place(pen, scene, tile);
+    }
     return shown.filter((tile) => hatchEmptyRows(pen, scene, tile)).length > 0;
   }
 
@@ -63,22 +66,31 @@ export class MatrixPainter {
     this.pictures.set(tile, { stamp, canvas });
     return canvas;
   }
+}
 
-  /** Thin lines in the background's colour, so that neighbours of one colour can be counted. */
-  private drawGaps(pen: CanvasRenderingContext2D, scene: Scene): void {
-    const { fit, at, density, colours } = scene;
-    const [wide, high] = [fit.cellWidth * at.k, fit.cellHeight * at.k];
-    if (Math.min(wide, high) < GAP_FROM) return;
-    const { firstRow, lastRow, firstColumn, lastColumn } = windowOf(scene);
-    pen.fillStyle = colours.background;
-    const thick = Math.max(1, Math.round(density));
-    for (let row = firstRow; row <= lastRow; row += 1) {
-      pen.fillRect(0, Math.round((at.y + row * high) * density) - (thick >> 1), pen.canvas.width, thick);
-    }
-    for (let column = firstColumn; column <= lastColumn; column += 1) {
-      pen.fillRect(Math.round((at.x + column * wide) * density) - (thick >> 1), 0, thick, pen.canvas.height);
+/** Cell by cell, with a thin gap between them, so that neighbours of one colour can be counted. */
+function drawCells(pen: CanvasRenderingContext2D, scene: Scene, tile: MatrixTile): void {
+  const { at, fit, density, colours, range } = scene;
+  const window = windowOf(scene);
+  const edge = (index: number, from: number, cell: number): number => Math.round((from + index * cell * at.k) * density);
+  const gap = Math.max(1, Math.round(density));
+  for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
+    const top = edge(row, at.y, fit.cellHeight);
+    const height = edge(row + 1, at.y, fit.cellHeight) - top - gap;
+    for (let column = Math.max(tile.firstColumn, window.firstColumn); column < Math.min(tile.lastColumn, window.lastColumn); column += 1) {
+      const weight = tile.values[(row - tile.firstRow) * tile.columns + column - tile.firstColumn] ?? 0;
+      const step = heatStep(weight, range);
+      if (step === 0 && !Number.isNaN(weight)) continue;
+      const left = edge(column, at.x, fit.cellWidth);
+      pen.fillStyle = Number.isNaN(weight) ? colours.missing : tableColour(colours, step);
+      pen.fillRect(left, top, edge(column + 1, at.x, fit.cellWidth) - left - gap, height);
     }
   }
+}
+
+/** A step of the palette as CSS, looked up and not interpolated: it is asked for thousands of cells at a time. */
+function tableColour({ heatTable }: Colours, step: number): string {
+  return `rgb(${heatTable.subarray(4 * step, 4 * step + 3).join()})`;
 }
 
 /** Tiles at the resolution of the screen, above the coarse ones of the whole where some are still to come. */
@@ -138,7 +150,9 @@ export function cellNumbers(scene: Scene, decimals: number): CellNumber[] {
         const weight = tile.values[(row - tile.firstRow) * tile.columns + column - tile.firstColumn] ?? 0;
         const text = numberText(weight, Math.min(decimals, wide >= LONG_NUMBER_WIDTH ? 3 : 2));
         const [x, y] = [at.x + (column + 0.5) * wide, at.y + (row + 0.5) * high];
-        if (text !== "") numbers.push({ x, y, text, ink: inkOn(weight, range, colours) });
+        // Numbers too small for their decimals say little: they stay in the background.
+        const ink = text.startsWith("<") ? colours.muted : inkOn(weight, range, colours);
+        if (text !== "") numbers.push({ x, y, text, ink });
       }
     }
     return numbers;

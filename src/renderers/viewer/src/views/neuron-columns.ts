@@ -56,7 +56,7 @@ export interface ColumnWidths {
 const WIDEST_STEP = 92;
 const NARROWEST_STEP = 64;
 const GAP = 14;
-const NARROWEST_STRIP = 96;
+const NARROWEST_STRIP = 64;
 const WIDEST_STRIP = 420;
 const WIDEST_WEIGHT = 320;
 

@@ -86,6 +86,8 @@ export class NeuronTable {
     scroller.style.setProperty("--attn-neuron-columns", gridTemplate(this.widths, steps.length));
     scroller.style.setProperty("--attn-neuron-width", `${width}px`);
     this.holder.style.height = `${this.keys.length * KEY_ROW}px`;
+    // Fewer pixels than numbers: neighbours are blended, as leaving some out would hide them.
+    scroller.toggleAttribute("data-blended", this.widths.strip < this.style.data.headDim);
     this.draw(false);
   }
 

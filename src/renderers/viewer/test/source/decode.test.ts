@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytesOfBase64, float16, inflated, joinedPlanes, log8, unpackedBits } from "../../src/source/decode";
+import { bytesOfBase64, float16, inflated, joinedPlanes, log8, summedRows, unpackedBits } from "../../src/source/decode";
 import { deflateSync } from "node:zlib";
 
 describe("decoding", () => {
@@ -30,6 +30,12 @@ describe("decoding", () => {
 
   it("joins byte planes, the low bytes first", () => {
     expect([...joinedPlanes(Uint8Array.from([1, 2, 0, 1]), 2, 2)]).toEqual([1, 258]);
+  });
+
+  it("sums differences from row to row, modulo 256, and begins anew in each head", () => {
+    const differences = Uint8Array.from([7, 255, 250, 2, 1, 255, 9, 8, 1, 0, 0, 0]);
+    expect([...summedRows(differences, 3, 2)]).toEqual([7, 255, 1, 1, 2, 0, 9, 8, 10, 8, 10, 8]);
+    expect(differences[2]).toBe(250);
   });
 
   it("unpacks bits from the highest", () => {

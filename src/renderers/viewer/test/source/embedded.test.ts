@@ -31,6 +31,13 @@ it("finds the head in a whole layer", async () => {
   expect([...part.values]).toEqual([1]);
 });
 
+it("finds the head in a whole layer that is written as steps from row to row", async () => {
+  const bytes = [255, 0, 1, 255, 0, 255, 255, 1];
+  const source = sourceOf(2, { "weights-0": { block: { encoding: "log8-steps" }, bytes } });
+  expect([...(await source.tile({ ...request, head: 0 })).values]).toEqual([1, 0, 0, 1]);
+  expect([...(await source.tile({ ...request, head: 1 })).values]).toEqual([0, 1, 1, 0]);
+});
+
 it("puts the largest keys of each row in their places", async () => {
   // One head of 3 x 3, two keys a row: row 0 has one key only, row 1 keys 0 and 2, row 2 keys 1 and 2.
   const low = [0, 0, 0, 2, 1, 1];

@@ -146,8 +146,8 @@ describe("columns", () => {
     for (const width of [620, 780, 1100, 1800]) {
       for (const steps of [2, 3, 4]) {
         const widths = columnWidths(width, headDim, steps);
-        expect(widths.strip).toBeGreaterThanOrEqual(96);
-        if (width >= 780) expect(columnStarts(widths, steps).width).toBeLessThanOrEqual(width + 1);
+        expect(widths.strip).toBeGreaterThanOrEqual(64);
+        if (width >= 720) expect(columnStarts(widths, steps).width).toBeLessThanOrEqual(width + 1);
       }
     }
   });
