@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -22,7 +24,7 @@ from starlette.testclient import TestClient
 
 import attncore
 from attncore import cli_serve, live
-from attncore.cli_serve import is_loopback, listening_socket
+from attncore.cli_serve import is_loopback, listening_socket, says_more_than_stopped
 from attncore.renderers._page_answers import Answers
 from attncore.renderers._page_server import page_app
 from attncore.testing import example_trace
@@ -269,6 +271,20 @@ def test_renderers_that_cannot_serve_are_told_apart() -> None:
         live.make_app(example_trace(), "terminal", token="t", hosts=["*"])
     with pytest.raises(attncore.PluginError, match="no renderer"):
         live.make_app(example_trace(), "nothing", token="t", hosts=["*"])
+
+
+def test_stopping_is_quiet_and_faults_are_not() -> None:
+    """Ctrl-C while answers are under way logs no traceback; an error of ours does."""
+
+    def record(text: str, error: BaseException | None) -> logging.LogRecord:
+        information = None if error is None else (type(error), error, None)
+        return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, text, (), information)
+
+    cancelled = asyncio.CancelledError("Task cancelled, timeout graceful shutdown exceeded")
+    assert not says_more_than_stopped(record("Exception in ASGI application", cancelled))
+    assert not says_more_than_stopped(record("Cancel 2 running task(s), timeout graceful shutdown exceeded", None))
+    assert says_more_than_stopped(record("Exception in ASGI application", RuntimeError("ours")))
+    assert says_more_than_stopped(record("Invalid HTTP request received.", None))
 
 
 def test_serve_in_a_process(tmp_path: Path) -> None:

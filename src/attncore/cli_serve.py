@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
 import secrets
 import socket
 from typing import Any
@@ -45,10 +47,17 @@ def run_server(trace: AttentionTrace, *, host: str, port: int, open_page: bool, 
         if open_page:
             open_in_browser(url)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_SECONDS_TO_STOP)
+        logging.getLogger("uvicorn.error").addFilter(says_more_than_stopped)
         try:
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:  # uvicorn has stopped in good order, and then raises it again
             say("stopped")
+
+
+def says_more_than_stopped(record: logging.LogRecord) -> bool:
+    """False for what uvicorn logs on answers that Ctrl-C cut short; whoever pressed it knows."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "graceful shutdown exceeded" not in record.getMessage()
 
 
 def is_loopback(host: str) -> bool:

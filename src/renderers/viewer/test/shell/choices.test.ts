@@ -53,7 +53,8 @@ describe("layers", () => {
   it("says sizes in words", () => {
     const heads = layerInfo(3, 3).heads.length;
     expect(sizeOf(trace)).toBe(`5 layers × ${heads} heads`);
-    expect(sizeOf(traceInfo(axisInfo(3), [layerInfo(3, 3, { heads: [0]), layerInfo(3, 3, { heads: [0, 1] })] }))).toBe("2 layers");
+    const uneven = [layerInfo(3, 3, { heads: [0] }), layerInfo(3, 3, { heads: [0, 1] })];
+    expect(sizeOf(traceInfo(axisInfo(3), uneven))).toBe("2 layers");
     expect(lengthOf({ ...axisInfo(1), kind: "text" })).toBe("1 token");
     expect(lengthOf({ ...axisInfo(2), kind: "patch" })).toBe("2 patches");
     expect(groupTitle("cross")).toBe("Cross");
