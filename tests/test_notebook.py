@@ -196,6 +196,11 @@ def drawn(root: Frame | Locator) -> int:
     return int((root.locator("body") if isinstance(root, Frame) else root).evaluate(DRAWN))
 
 
+def layer_of(root: Frame | Locator) -> str | None:
+    """The layer that a page says it shows."""
+    return root.get_by_role("slider", name="Layer").get_attribute("aria-valuetext")
+
+
 @pytest.mark.browser
 def test_jupyterlab_shows_pages_and_widgets(lab: Lab, tmp_path: Path) -> None:
     """Two pages and a trace draw, the widget talks with the kernel, and the saved notebook shows without one."""
@@ -203,10 +208,10 @@ def test_jupyterlab_shows_pages_and_widgets(lab: Lab, tmp_path: Path) -> None:
     lab.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     for number in range(4):
         lab.run(number)
-    for number, words in ((0, "layers.0.attention"), (1, "layers.1.attention"), (2, "layers.0.attention")):
+    for number, layer in ((0, 0), (1, 1), (2, 0)):
         frame = lab.frame(number)
         assert drawn(frame), f"the page in cell {number} is empty"
-        assert words in frame.locator("body").inner_text()
+        assert layer_of(frame) == f"layer {layer}, layers.{layer}.attention"
     check_widget(lab)
     lab.page.keyboard.press("Control+s")
     lab.page.wait_for_selector(".jp-mod-current[data-type='document-title']:not(.jp-mod-dirty)")
@@ -218,13 +223,13 @@ def test_jupyterlab_shows_pages_and_widgets(lab: Lab, tmp_path: Path) -> None:
 def check_widget(lab: Lab) -> None:
     """What is chosen in the widget is read in Python, and the other way round."""
     widget = lab.cell(3).locator(".jp-OutputArea-output .attncore")
-    widget.get_by_text("Matrix", exact=True).click()
+    widget.get_by_role("tab", name="Matrix").click()
     lab.page.wait_for_function(f"(root) => ({DRAWN})(root) > 0", arg=widget.element_handle())
     lab.run(4)
     assert "the widget shows matrix 0 None" in lab.cell(4).inner_text()
-    assert "layers.0.attention" in widget.inner_text()
+    assert layer_of(widget) == "layer 0, layers.0.attention"
     lab.run(5)
-    widget.get_by_text("layers.1.attention").first.wait_for()
+    widget.locator("[aria-valuetext='layer 1, layers.1.attention']").wait_for()
 
 
 def reopen_without_kernel(lab: Lab, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,29 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from page_decoder import Array, DecodedPage, decode_page, numbers
+from page_decoder import Array, DecodedPage, numbers, page_in
 
 from attncore import AttentionTrace, OptionError
 from attncore.renderers._page_describe import Start
 from attncore.renderers._page_encode import fits_log8, log8
-from attncore.renderers._page_html import Viewer, page_of
+from attncore.renderers._page_overview import Overview
 from attncore.renderers._page_payload import payload_of
 from attncore.renderers._page_top import TopRows
-from attncore.scoring import Scoring
 from attncore.testing import example_cross_trace, example_trace
-from attncore.weights import DenseWeights, RecomputedWeights
+from attncore.weights import DenseWeights
 
 # Half a step of the logarithmic codes, 2 ** (16 / 254 / 2), and what float32 adds.
 LOG8 = 1.0222
 LEAST = 2.0**-17
-
-
-def page_in(trace: AttentionTrace, room: int = 16_000_000, *, vectors: bool = False) -> DecodedPage:
-    """What can be read from the trace's page of at most ``room`` bytes of data."""
-    payload = payload_of(trace, Start(), room=room, vectors=vectors)
-    html = page_of(payload, "", "auto", Viewer("", ""))
-    assert len(html) - len(page_of(replace(payload, blocks=(), description={}), "", "auto", Viewer("", ""))) <= room
-    return decode_page(html)
 
 
 def assert_log8(found: Array, expected: Array) -> None:
@@ -149,6 +139,19 @@ def test_the_overview_knows_what_was_left_out() -> None:
         assert (page.weights(place).max() <= LOG8 * cells.max(axis=(2, 3))).any()
 
 
+def test_an_overview_may_be_made_in_parts_that_share_a_cell() -> None:
+    """Some heads and some rows at a time, whose borders are not those of the cells."""
+    weights = np.random.default_rng(0).random((1, 4, 10, 7), dtype=np.float32)
+    overview = Overview.empty(weights.shape, 3)
+    for heads in (slice(0, 3), slice(3, 4)):
+        for rows in (slice(0, 1), slice(1, 6), slice(6, 10)):
+            overview.put((0, heads, rows), weights[0, heads, rows])
+    assert (overview.row_step, overview.column_step) == (4, 3)
+    padded = np.pad(weights, ((0, 0), (0, 0), (0, 2), (0, 2)))
+    expected = padded.reshape(1, 4, 3, 4, 3, 3).max(axis=(3, 5))
+    np.testing.assert_array_equal(overview.cells, expected)
+
+
 @pytest.mark.parametrize("room", [300_000, 500_000, 900_000])
 def test_the_room_is_kept_and_used(room: int) -> None:
     """`page_in` asserts that a page is not longer; here, that it is not much shorter than it may be."""
@@ -256,131 +259,9 @@ def test_the_position_of_a_key_may_need_32_bits() -> None:
     assert (np.argwhere(found > 0)[:, -1].reshape(2, 3, 3) == expected).all()
 
 
-def recomputed(page: DecodedPage, place: int) -> Array:
-    """The weights by the formula, from what the page holds of queries, keys, bias and mask."""
-    vectors, layer = page.vectors(place), page.info["layers"][place]
-    query, key, scoring = vectors["query"], vectors["key"], layer["scoring"]
-    assert query is not None
-    assert key is not None
-    scores = scoring["scale"] * query @ key.repeat(query.shape[1] // key.shape[1], axis=1).swapaxes(2, 3)
-    if scoring["softcap"] is not None:
-        scores = scoring["softcap"] * np.tanh(scores / scoring["softcap"])
-    scores = scores + (0 if vectors["bias"] is None else vectors["bias"])
-    if vectors["allowed"] is not None:
-        scores = np.where(vectors["allowed"], scores, -np.inf)
-    sinks = -np.inf * np.ones(query.shape[1]) if scoring["sinks"] is None else np.array(scoring["sinks"])
-    whole = np.concatenate([scores, np.broadcast_to(sinks[:, None, None], (*scores.shape[:3], 1))], axis=-1)
-    whole = np.exp(whole - whole.max(axis=-1, keepdims=True))
-    return (whole / whole.sum(axis=-1, keepdims=True))[..., :-1]
-
-
-def scored(trace: AttentionTrace, **changes: Any) -> AttentionTrace:
-    """A lazy trace whose layers depend on more than query and key."""
-    layers = []
-    for layer in trace:
-        assert layer.query is not None
-        assert layer.key is not None
-        assert layer.scoring is not None
-        scoring = replace(layer.scoring, **changes)
-        weights = RecomputedWeights(layer.query, layer.key, scoring)
-        layers.append(layer.replaced(scoring=scoring, stored_weights=weights))
-    return AttentionTrace(tuple(layers), trace.axes)
-
-
-RANDOM = np.random.default_rng(1)
-VECTOR_TRACES = {
-    "causal": example_trace(lazy=True),
-    "grouped": example_trace(lazy=True, kv_heads=2, batch=2),
-    "padded": example_trace(lazy=True, batch=2, padding=4),
-    "one token": example_trace(lazy=True, n_tokens=1),
-    "cross": example_cross_trace(lazy=True),
-    "some heads": example_trace(lazy=True, kv_heads=2).select(layers=[1], heads=[3, 1]),
-    "window": scored(example_trace(lazy=True), window=3),
-    "bias of heads": scored(example_trace(lazy=True), bias=RANDOM.standard_normal((1, 4, 12, 12)).astype(np.float32)),
-    "bias of keys": scored(example_trace(lazy=True), bias=np.linspace(0, 3, 12, dtype=np.float32)),
-    "mask": scored(example_trace(lazy=True), causal=False, mask=RANDOM.random((12, 12)) + np.eye(12) > 0.5),
-    "softcap": scored(example_trace(lazy=True), softcap=2.0),
-    "sinks": scored(example_trace(lazy=True), sinks=np.array([0, 1, -np.inf, 3], dtype=np.float32)),
-}
-
-
-@pytest.mark.parametrize("name", VECTOR_TRACES)
-def test_small_vectors_come_along_and_add_up_to_the_weights(name: str) -> None:
-    """Queries, keys, bias and mask give the weights again by the formula, within float16."""
-    trace = VECTOR_TRACES[name]
-    page = page_in(trace)
-    for place, layer in enumerate(trace):
-        described = page.info["layers"][place]
-        assert described["noVectors"] == ""
-        assert described["vectors"]["headDim"] == 32
-        assert described["scoring"]["biasHeld"] == described["scoring"]["bias"] == ("bias" in name)
-        np.testing.assert_allclose(recomputed(page, place), np.asarray(layer.weights), atol=0.005)
-
-
-def test_a_bias_that_is_a_mask_stays_finite() -> None:
-    """An additive mask of the lowest float32 is beyond float16, and infinity would make a row of it NaN."""
-    bias = np.where(np.eye(12) > 0, 0, np.finfo(np.float32).min).astype(np.float32)
-    page = page_in(scored(example_trace(lazy=True), bias=bias))
-    written = page.vectors(0)["bias"]
-    assert written is not None
-    assert np.isfinite(written).all()
-    np.testing.assert_allclose(recomputed(page, 0)[0, 0], np.eye(12), atol=1e-6)
-
-
-def test_large_vectors_are_left_out_unless_asked_for() -> None:
-    """Every layer says so, and what to do."""
-    trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)
-    page = page_in(trace, 8_000_000)
-    assert not [name for name in page.blocks if name.startswith("vectors")]
-    assert all(layer["vectors"] is None for layer in page.info["layers"])
-    assert all('view="neuron"' in layer["noVectors"] for layer in page.info["layers"])
-    whole = page_in(trace, 8_000_000, vectors=True)
-    assert len([name for name in whole.blocks if name.startswith("vectors")]) == 8
-
-
-def test_asked_for_vectors_are_those_nearest_to_the_layer_shown() -> None:
-    """As many layers as half of the room holds, around the one that the page opens with."""
-    trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)
-    payload = payload_of(trace, Start(layer=5), room=2_000_000, vectors=True)
-    held = [layer["vectors"] is not None for layer in payload.description["layers"]]
-    assert held == [False, False, False, False, True, True, True, False]
-    assert payload.length() <= 2_000_000
-    assert "no room for the queries" in payload.description["layers"][0]["noVectors"]
-    assert payload.description["precision"]["kind"] == "top"
-    with pytest.raises(OptionError, match=r"queries and keys of layer 5 take about 0\.\d MB"):
-        payload_of(trace, Start(layer=5), room=300_000, vectors=True)
-
-
-def test_a_bias_that_does_not_fit_is_left_out_and_said_to_be() -> None:
-    """Queries and keys alone are of more use than nothing."""
-    bias = RANDOM.standard_normal((1, 8, 200, 200)).astype(np.float32)
-    trace = scored(example_trace(n_layers=1, n_heads=8, n_tokens=200, lazy=True), bias=bias)
-    page = page_in(trace, 700_000, vectors=True)
-    assert page.vectors(0)["bias"] is None
-    assert page.info["layers"][0]["scoring"]["bias"] is True
-    assert page.info["layers"][0]["scoring"]["biasHeld"] is False
-
-
-def test_a_layer_captured_without_vectors_says_so() -> None:
-    """It is not this file that leaves them out."""
-    page = page_in(example_trace())
-    assert all('keep="qk"' in layer["noVectors"] for layer in page.info["layers"])
-    assert all(layer["scoring"] is None for layer in page.info["layers"])
-
-
 def test_reading_a_trace_twice_gives_the_same_bytes() -> None:
     """Layers are worked on side by side, and nothing depends on which is ready first."""
     trace = example_trace(n_layers=6, n_heads=8, n_tokens=200, lazy=True)
     first, second = (payload_of(trace, Start(), room=900_000, vectors=False) for _ in range(2))
     assert first.blocks == second.blocks
     assert first.json_text() == second.json_text()
-
-
-def test_scoring_is_optional() -> None:
-    """Queries and keys may be known where the formula is not."""
-    trace = example_trace(lazy=True)
-    layers = tuple(layer.replaced(scoring=None) for layer in trace)
-    page = page_in(AttentionTrace(layers, trace.axes))
-    assert page.vectors(0)["allowed"] is None
-    assert page.info["layers"][0]["scoring"] is None
-    assert Scoring(scale=1.0).mask is None

@@ -190,6 +190,15 @@ def test_a_fault_of_ours_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "secret" not in response.text
 
 
+def test_a_server_that_stops_computes_no_more() -> None:
+    """Or a map of a long text that nobody waits for would keep the process alive."""
+    answers = Answers(example_trace())
+    with TestClient(page_app(answers, made_page, token=TOKEN, hosts=["*"])) as client:
+        assert client.post(f"/{TOKEN}/ask", json=QUESTION).status_code == 200
+    answer, buffer = answers.answer({**QUESTION, "head": 3})
+    assert ("the server was stopped" in answer["error"], buffer) == (True, b"")
+
+
 # The command.
 
 

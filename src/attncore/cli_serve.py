@@ -17,7 +17,7 @@ from attncore.live import make_app
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1", "[::1]")
 # How long answers that are under way may take after Ctrl-C.
-_SECONDS_TO_STOP = 2
+_SECONDS_TO_STOP = 1
 
 
 def run_server(trace: AttentionTrace, *, host: str, port: int, open_page: bool, **options: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, Event, Lock
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Answers:
         self._describing = Lock()
         # More at once would only take memory: each computes as fast as a core can.
         self._computing = BoundedSemaphore(os.cpu_count() or 1)
+        self._stopped = Event()
 
     def answer(self, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         """The answer, ready for `json.dumps`, and its buffer of little-endian float32.
@@ -61,6 +62,10 @@ class Answers:
                 return self._vectors(read_vectors(question, self.trace))
         except AttncoreError as error:
             return {"error": str(error)}, b""
+
+    def stop(self) -> None:
+        """Ends the computing that is under way in other threads, with an error as its answer, and any later one."""
+        self._stopped.set()
 
     def description(self) -> dict[str, Any]:
         """What a page knows before it asks for any number; made once, when first asked for."""
@@ -104,6 +109,8 @@ class Answers:
         first, last = block.queries
         keep = (last - first) * keys * 4 <= self._cache.limit // 4
         for start in range(first - first % size, last, size):
+            if self._stopped.is_set():
+                raise UnavailableError("no more numbers are given out, since the server was stopped; start it again")
             begin, end = (start, start + size) if keep else (max(start, first), min(start + size, last))
             rows = self._rows(block, begin, end, keep=keep)
             offset = max(begin, first)

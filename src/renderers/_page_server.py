@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -61,7 +62,14 @@ def page_app(answers: Answers, page: Callable[[str], str], *, token: str, hosts:
         answer, buffer = await run_in_threadpool(answers.answer, question)
         return _framed(answer, buffer)
 
+    @asynccontextmanager
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        yield
+        # Threads that compute would keep the process alive.
+        answers.stop()
+
     return Starlette(
+        lifespan=running,
         routes=[Route("/{token}/", show), Route("/{token}/ask", ask, methods=["POST"])],
         middleware=[
             Middleware(_SecretPaths, token=token),

@@ -11,6 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from attncore import AttentionTrace
+from attncore.renderers._page_describe import Start
+from attncore.renderers._page_html import Viewer, page_of
+from attncore.renderers._page_payload import Payload, payload_of
+
 Array = np.ndarray[Any, Any]
 
 
@@ -79,6 +84,7 @@ class DecodedPage:
             steps += np.frombuffer(part, np.uint8).astype(np.int64) << (8 * plane)
         places = steps.reshape(rows, k).cumsum(axis=1)
         values = numbers(reading["values"], data[planes * rows * k :]).reshape(rows, k)
+        assert (steps.reshape(rows, k)[values == 0] == 0).all(), "a place without a weight has a difference"
         weights = np.zeros((rows, shape[3]))
         for row in range(rows):
             for place, value in zip(places[row], values[row], strict=True):
@@ -123,3 +129,11 @@ class _ScriptReader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._inside is not None:
             self.texts[self._inside] = self.texts.get(self._inside, "") + data
+
+
+def page_in(trace: AttentionTrace, room: int = 16_000_000, *, vectors: bool = False) -> DecodedPage:
+    """What can be read from the trace's page of at most ``room`` bytes of data, whose length is checked."""
+    payload = payload_of(trace, Start(), room=room, vectors=vectors)
+    html, empty = (page_of(one, "", "auto", Viewer("", "")) for one in (payload, Payload({}, ())))
+    assert len(html) - len(empty) <= room
+    return decode_page(html)

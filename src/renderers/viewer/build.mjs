@@ -21,8 +21,8 @@ const COMMON = {
   metafile: true,
   charset: "utf8",
   legalComments: "eof",
-  // The oldest browsers that have DecompressionStream; lowers newer syntax in styles too.
-  target: ["es2022", "chrome110", "firefox115", "safari16.4"],
+  // The oldest browsers that have DecompressionStream and Intl.Segmenter; lowers newer syntax in styles too.
+  target: ["es2022", "chrome110", "firefox125", "safari16.4"],
   logLevel: "warning",
 };
 

@@ -11,11 +11,13 @@ import { fromFragment } from "./state/url";
 
 type Viewer = ReturnType<typeof mountViewer>;
 
-/** For tests, benchmarks and people at the console. */
+/** For tests, benchmarks and people at the console: `attncore.store.select({ layer: 3 })`. */
 interface Handle {
   readonly ready: Promise<Viewer>;
   /** Resolves when nothing is being read or drawn. */
   idle(): Promise<void>;
+  /** Set once the page is ready. */
+  store?: Viewer["store"];
 }
 
 async function sourceOfPage(): Promise<TileSource> {
@@ -23,9 +25,17 @@ async function sourceOfPage(): Promise<TileSource> {
   if (server !== undefined) return httpSource(askAddress());
   const info = textOf("trace");
   if (info === null) throw new SourceError("this page holds no trace; write it again with trace.render('d3').save(…)");
-  const trace = JSON.parse(info) as TraceInfo;
+  const trace = parsed(info);
   if (!hasBlocks(trace)) throw new SourceError("this page holds no weights; write it again with trace.render('d3').save(…)");
   return new EmbeddedSource(trace, textOf);
+}
+
+function parsed(text: string): TraceInfo {
+  try {
+    return JSON.parse(text) as TraceInfo;
+  } catch {
+    throw new SourceError("the description of the trace is damaged or was cut short; write this page again");
+  }
 }
 
 /** The server's address for questions: beside the page, with the page's own token. */
@@ -55,7 +65,10 @@ function showFailure(host: HTMLElement, error: unknown): void {
 const host = document.getElementById("attncore");
 if (host !== null) {
   const ready = start(host);
-  ready.catch((error: unknown) => showFailure(host, error));
   const handle: Handle = { ready, idle: async () => (await ready).idle() };
+  ready.then(
+    (viewer) => (handle.store = viewer.store),
+    (error: unknown) => showFailure(host, error),
+  );
   Object.assign(window, { attncore: handle });
 }

@@ -3,7 +3,7 @@
 import type { AxisInfo } from "../source/trace-info";
 import type { PairFilter, Selection } from "../state/selection";
 
-type Filters = Pick<Selection, "special" | "sink" | "pair">;
+export type Filters = Pick<Selection, "special" | "sink" | "pair">;
 
 /** The first position that is not padding: where attention sinks to. */
 export function sinkOf(axis: AxisInfo, item: number): number {
@@ -23,7 +23,7 @@ export function isSpecial(axis: AxisInfo, item: number, position: number): boole
 
 export function listedPositions(axis: AxisInfo, item: number, filters: Filters, side: "query" | "key"): number[] {
   const sink = sinkOf(axis, item);
-  const segment = hasPairs(axis, item) ? segmentOf(filters.pair, side) : null;
+  const segment = segmentOf(filters.pair, side);
   const listed: number[] = [];
   for (let position = 0; position < axis.length; position += 1) {
     if (axis.padding?.[item]?.[position] === 1) continue;

@@ -1,18 +1,12 @@
-/** Numbers as text, with no digit that the source is not good for. */
+/** Figures of heads and tokens as text; weights are in shell/numbers.ts. */
 
-/** A weight from 0 to 1; what is too small to show is said to be, and never shown as 0. */
-export function formatWeight(weight: number, decimals: number): string {
-  if (Number.isNaN(weight)) return "NaN";
-  const least = 10 ** -decimals;
-  if (weight > 0 && weight < least / 2) return `<${least.toFixed(decimals)}`;
-  return weight.toFixed(decimals);
-}
-
-export function formatPercent(share: number | null): string {
-  if (share === null || Number.isNaN(share)) return "–";
+/** 0 to 1 as "98.7 %"; less than all is never rounded up to "100 %", and more than nothing never down to "0 %". */
+export function formatPercent(share: number | null | undefined): string {
+  if (share === null || share === undefined || Number.isNaN(share)) return "–";
   const percent = 100 * share;
-  if (percent > 0 && percent < 0.1) return "<0.1 %";
-  return `${percent.toFixed(percent < 10 ? 1 : 0)} %`;
+  if (percent > 0 && percent < 0.1) return "< 0.1 %";
+  if (percent < 100 && percent >= 99.95) return "> 99.9 %";
+  return `${percent.toFixed(percent < 10 || (percent > 99 && percent < 100) ? 1 : 0)} %`;
 }
 
 /** A figure such as bits or tokens, with a dash where it means nothing. */

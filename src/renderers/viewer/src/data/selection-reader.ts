@@ -1,26 +1,31 @@
 /** Reads weights for the current selection: averages, discounts and lists of positions. */
 
-import { CachedSource } from "../source/cached";
-import { lengthOf, pooled } from "../source/pool";
+import { CachedSource, tileBytes } from "../source/cached";
+import { PromiseCache } from "../source/promise-cache";
 import type { Range, Tile, TileSource, Vectors } from "../source/source";
 import type { AxisInfo, LayerInfo } from "../source/trace-info";
 import type { Store } from "../state/store";
-import { discount } from "./discount";
-import { discountedKeys, listedPositions } from "./filters";
+import { changedBlock } from "./changed-block";
+import { discountedKeys, hasPairs, listedPositions, type Filters } from "./filters";
 import type { BlockRequest, Series, WeightsReader } from "./reader";
 
-/** Rows of this many weights at a time are read in full where pooling has to come last. */
-const BLOCK_WEIGHTS = 4_000_000;
+/** Means and discounted blocks that are kept, since it takes many weights to make one. */
+const MOST_CHANGED_BYTES = 64e6;
 
 export function createReader(source: TileSource, store: Store): WeightsReader {
-  return new SelectionReader(new CachedSource(source), store);
+  return new SelectionReader(source, store);
 }
 
 class SelectionReader implements WeightsReader {
+  private readonly cached: TileSource;
+  private readonly changed = new PromiseCache(MOST_CHANGED_BYTES, tileBytes);
+
   constructor(
     private readonly source: TileSource,
     private readonly store: Store,
-  ) {}
+  ) {
+    this.cached = new CachedSource(source);
+  }
 
   series(): readonly Series[] {
     const { heads, meanHeads } = this.store.selection;
@@ -40,48 +45,38 @@ class SelectionReader implements WeightsReader {
   }
 
   async block(request: BlockRequest): Promise<Tile> {
-    const [first] = request.series.layers;
-    const { keyAxis } = this.axes(first ?? this.store.selection.layer);
-    const without = request.raw === true ? [] : discountedKeys(keyAxis, request.item, this.store.selection);
-    const parts = request.series.layers.flatMap((layer) => request.series.heads.map((head) => ({ layer, head })));
+    const { series, item, queries, keys, maxRows, maxColumns } = request;
+    const place = series.layers[0] ?? this.store.selection.layer;
+    const without = request.raw === true ? [] : discountedKeys(this.axes(place).keyAxis, item, this.store.selection);
+    const parts = series.layers.flatMap((layer) => series.heads.map((head) => ({ layer, head })));
     const [only] = parts;
-    if (parts.length === 1 && only !== undefined && without.length === 0) return this.source.tile({ ...only, ...request });
-    return this.computed(request, parts, without, keyAxis.length);
-  }
-
-  /** Reads full rows, changes them, and pools last: the largest of means is not the mean of the largest. */
-  private async computed(
-    request: BlockRequest, parts: readonly { layer: number; head: number }[], without: readonly number[], allKeys: number,
-  ): Promise<Tile> {
-    const { queries, keys, item } = request;
-    const width = lengthOf(keys);
-    const mean = new Float32Array(lengthOf(queries) * width);
-    const rows = Math.max(1, Math.floor(BLOCK_WEIGHTS / allKeys));
-    for (let start = queries.start; start < queries.stop; start += rows) {
-      const range = { start, stop: Math.min(queries.stop, start + rows) };
-      for (const part of parts) {
-        const columns = without.length > 0 ? { start: 0, stop: allKeys } : keys;
-        const size = { maxRows: lengthOf(range), maxColumns: lengthOf(columns) };
-        const tile = await this.source.tile({ ...part, item, queries: range, keys: columns, ...size });
-        const values = without.length > 0 ? tile.values.slice() : tile.values;
-        if (without.length > 0) discount(values, allKeys, without);
-        addPart(mean, (start - queries.start) * width, values, columns, keys, 1 / parts.length);
-      }
-    }
-    return pooled(mean, queries, keys, request.maxRows, request.maxColumns);
+    const block = { item, queries, keys, maxRows, maxColumns };
+    if (parts.length === 1 && only !== undefined && without.length === 0) return this.cached.tile({ ...only, ...block });
+    const changed = { ...block, parts, without, allKeys: this.layerAt(place).keys };
+    // Not through the cache of tiles: what these are made of would drive everything else out of it.
+    return this.changed.get(JSON.stringify(changed), () => changedBlock(this.source, changed));
   }
 
   queries(): readonly number[] {
-    return listedPositions(this.axes().queryAxis, this.store.selection.item, this.store.selection, "query");
+    return listedPositions(this.axes().queryAxis, this.store.selection.item, this.filters("query"), "query");
   }
 
   keys(): readonly number[] {
-    return listedPositions(this.axes().keyAxis, this.store.selection.item, this.store.selection, "key");
+    return listedPositions(this.axes().keyAxis, this.store.selection.item, this.filters("key"), "key");
+  }
+
+  /** Filters that mean something here: a pair of sentences on both sides, and a sink only among keys' tokens. */
+  private filters(side: "query" | "key"): Filters {
+    const { special, sink, pair, item } = this.store.selection;
+    const { queryAxis, keyAxis } = this.axes();
+    const pairs = hasPairs(queryAxis, item) && hasPairs(keyAxis, item);
+    const sinks = side === "key" || queryAxis === keyAxis;
+    return { special, sink: sinks ? sink : "show", pair: pairs ? pair : "all" };
   }
 
   vectors(head: number, queries: Range, keys: Range): Promise<Vectors> {
     const { layer, item } = this.store.selection;
-    return this.source.vectors({ layer, head, item, queries, keys });
+    return this.cached.vectors({ layer, head, item, queries, keys });
   }
 
   notes(): readonly string[] {
@@ -127,19 +122,5 @@ class SelectionReader implements WeightsReader {
         candidate.heads.length === layer.heads.length
       );
     });
-  }
-}
-
-/** Adds the columns `keys` of `values` (rows over `columns`), times `factor`, to `sum` from `offset` on. */
-function addPart(
-  sum: Float32Array, offset: number, values: Float32Array, columns: Range, keys: Range, factor: number,
-): void {
-  const width = lengthOf(keys);
-  const given = lengthOf(columns);
-  const shift = keys.start - columns.start;
-  for (let row = 0; row * given < values.length; row += 1) {
-    for (let key = 0; key < width; key += 1) {
-      sum[offset + row * width + key]! += factor * values[row * given + shift + key]!;
-    }
   }
 }

@@ -28,19 +28,24 @@ const DIGIT = 6;
 const APART = 8;
 
 /** Numbers below the bar of `width` pixels: the ends and the middle, or the ends and powers of ten, as far as they fit. */
-export function heatTicks(range: HeatRange, width: number, format: (weight: number) => string): LegendTick[] {
+export function heatTicks(range: HeatRange, width: number): LegendTick[] {
   const { scale, max } = range;
   if (scale === "linear") {
-    return [0, 0.5, 1].map((share) => ({ share, text: share === 0 ? "0" : format(share * max) }));
+    return [0, 0.5, 1].map((share) => ({ share, text: figure(share * max) }));
   }
   const least = Number((max * 10 ** -LOG_DECADES).toPrecision(1));
-  const ends: LegendTick[] = [{ share: 0, text: `≤${decimal(least)}` }, { share: 1, text: format(max) }];
+  const ends: LegendTick[] = [{ share: 0, text: `≤${decimal(least)}` }, { share: 1, text: figure(max) }];
   const highest = Math.ceil(Math.log10(max)) - 1;
   const between = Array.from({ length: LOG_DECADES }, (_, decade) => 10 ** (highest - decade)).map((weight) => ({
     share: heatShare(weight, range),
     text: decimal(weight),
   }));
   return between.reduce((shown, tick) => (fits(tick, shown, width) ? [...shown, tick] : shown), ends);
+}
+
+/** Three digits say enough at a colour scale. */
+function figure(weight: number): string {
+  return weight < 1e-4 && weight > 0 ? weight.toExponential(1) : String(Number(weight.toPrecision(3)));
 }
 
 /** Never as 1e-7: powers of ten are written out. */

@@ -81,8 +81,8 @@ const LONGEST = 200;
 /** `text`, or as much of its beginning as fits into `room` pixels and an ellipsis; never cuts an emoji in two. */
 export function fitText(text: string, room: number, measure: Measure): string {
   const cut = text.length > LONGEST;
-  const characters = graphemes(cut ? text.slice(0, LONGEST) : text);
   if (!cut && measure(text) <= room) return text;
+  const characters = graphemes(cut ? text.slice(0, LONGEST) : text);
   let [fits, fails] = [0, characters.length + 1];
   while (fails - fits > 1) {
     const middle = (fits + fails) >> 1;

@@ -86,6 +86,6 @@ function figure(text: string): HTMLElement {
 function patternCell(figures: StatisticsInfo | undefined, head: number): HTMLElement {
   const pattern = figures?.pattern[head] ?? "–";
   const share = figures?.patternShare[head] ?? null;
-  const shown = share === null ? null : element("span", { class: "attn-number attn-muted" }, ` ${formatPercent(share)}`);
-  return element("td", { class: "attn-pattern", title: pattern }, pattern, shown);
+  const shown = element("span", { class: "attn-number attn-muted" }, share === null ? "" : formatPercent(share));
+  return element("td", { class: "attn-pattern", title: pattern }, shown, pattern);
 }

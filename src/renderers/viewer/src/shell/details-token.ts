@@ -23,10 +23,10 @@ export function tokenSection(shell: Shell, weights: PointedWeights): HTMLElement
   const { pointed, rows } = weights;
   const heading = element("h3", { class: "attn-token-line" }, ...tokenLine(shell, weights));
   const section = element("section", { class: "attn-section", "aria-label": "Token" }, heading);
-  if (rows.length > 1) section.append(headBars(shell, weights));
   const other = pointed.side === "query" ? "Attends most to" : "Attended most by";
   section.append(caption(other, rows.length > 1 ? `mean of ${rows.length} heads` : (weights.series[0]?.label ?? "")));
   section.append(rankedList(shell, weights));
+  if (rows.length > 1) section.append(headBars(shell, weights));
   return section;
 }
 

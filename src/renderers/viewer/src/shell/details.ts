@@ -1,7 +1,9 @@
 /** The panel at the side: the numbers of the token that is pointed at, the heads' figures and the layer's facts. */
 
+import type { Series } from "../data/reader";
 import { element, freshId, refill } from "./dom";
 import { headsSection, layerSection } from "./details-layer";
+import { shownHeads } from "./head-choice";
 import { hint, tokenSection } from "./details-token";
 import { pointedAt, readPointed } from "./pointed-weights";
 import { layerAt } from "./context";
@@ -18,6 +20,7 @@ export function createDetails(shell: Shell): Details {
   const token = element("div");
   const facts = element("div");
   const panel = element("aside", { class: "attn-details", "aria-label": "Details", id: freshId("details"), tabindex: 0 }, title, token, facts);
+  const showFacts = factsInto(shell, facts);
   let wanted = false;
   let reading = false;
 
@@ -38,7 +41,7 @@ export function createDetails(shell: Shell): Details {
   }
   function update(): void {
     if (panel.hidden) return;
-    showFacts(shell, facts);
+    showFacts();
     wanted = true;
     shell.context.drawing(readWhileWanted());
   }
@@ -59,18 +62,34 @@ async function showToken(shell: Shell, target: HTMLElement): Promise<void> {
     refill(target, hint(shell));
     return;
   }
-  const weights = await readPointed(shell.reader, shell.context.layer(), selection.item, pointed);
+  const weights = await readPointed(seriesShown(shell), shell.reader, shell.context.layer(), selection.item, pointed);
   // The layer may have changed meanwhile, and with it what the positions mean; the next round shows it.
   if (shell.store.selection.layer === selection.layer) refill(target, tokenSection(shell, weights));
 }
 
-/** In the model view the pointer is on a head of any layer; elsewhere the layer is the selected one. */
-function showFacts(shell: Shell, target: HTMLElement): void {
-  const { selection, focus } = shell.store;
-  const layer = layerAt(shell.store, focus.layer ?? selection.layer);
-  const all = layer.heads.map((_, head) => head);
-  const heads = selection.view === "model" ? all : selection.heads;
-  refill(target, headsSection(shell, layer, heads, focus.head), layerSection(layer));
+/** The neuron view takes one head of one layer apart, whatever is averaged elsewhere. */
+function seriesShown(shell: Shell): readonly Series[] {
+  const { selection } = shell.store;
+  if (selection.view !== "neuron") return shell.reader.series();
+  return shownHeads(selection).map((head) => shell.reader.headSeries(selection.layer, head));
+}
+
+/**
+ * Returns what shows the facts of the layer that is selected, or pointed at in the model view. The pointer moves more
+ * often than they change, and then they are left as they are.
+ */
+function factsInto(shell: Shell, target: HTMLElement): () => void {
+  let shown: readonly unknown[] = [];
+  return () => {
+    const { selection, focus } = shell.store;
+    const place = focus.layer ?? selection.layer;
+    const wanted = [place, focus.head, selection.item, selection.heads, selection.view, shell.context.colours()];
+    if (wanted.every((value, index) => value === shown[index])) return;
+    shown = wanted;
+    const layer = layerAt(shell.store, place);
+    const heads = selection.view === "model" ? layer.heads.map((_, head) => head) : shownHeads(selection);
+    refill(target, headsSection(shell, layer, heads, focus.head), layerSection(layer));
+  };
 }
 
 /** Many changes within a frame are answered once. */

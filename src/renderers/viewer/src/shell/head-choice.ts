@@ -1,4 +1,11 @@
-/** What a click on a head's toggle selects. */
+/** Which heads a view shows, and what a click on a head's toggle selects. */
+
+import type { Selection } from "../state/selection";
+
+/** The neuron view takes one head apart: the first that is selected. */
+export function shownHeads({ view, heads }: Pick<Selection, "view" | "heads">): readonly number[] {
+  return view === "neuron" ? heads.slice(0, 1) : heads;
+}
 
 /** `add` is a click with Shift or Ctrl: it adds the head or takes it away, and never leaves none. */
 export function chooseHead(selected: readonly number[], head: number, add: boolean): readonly number[] {

@@ -2,7 +2,7 @@
 
 import { button, element, refill, setAttributes } from "./dom";
 import { toggle } from "./fields";
-import { chooseHead, nextToggle } from "./head-choice";
+import { chooseHead, nextToggle, shownHeads } from "./head-choice";
 import { headNumber } from "./layers";
 import { relevantControls } from "./relevant";
 import { follow, type Shell } from "./shell";
@@ -23,6 +23,7 @@ export function createHeadControl(shell: Shell): HTMLElement {
     control.hidden = !relevant.heads;
     mean.element.hidden = !relevant.meanHeads;
     mean.set(store.selection.meanHeads);
+    all.hidden = !relevant.severalHeads;
     all.disabled = store.selection.heads.length === layer.heads.length;
     const numbers = layer.heads.join();
     if (numbers !== shownFor) {
@@ -39,15 +40,23 @@ export function createHeadControl(shell: Shell): HTMLElement {
 }
 
 export function selectAllHeads(shell: Shell): void {
+  if (!severalHeads(shell)) return;
   shell.store.select({ heads: shell.context.layer().heads.map((_, head) => head) });
+}
+
+function severalHeads(shell: Shell): boolean {
+  return relevantControls(shell.store.selection, shell.trace, shell.context.layer()).severalHeads;
+}
+
+function choose(shell: Shell, head: number, add: boolean): void {
+  shell.store.select({ heads: chooseHead(shell.store.selection.heads, head, add && severalHeads(shell)) });
 }
 
 function createToggle(shell: Shell, head: number): HTMLButtonElement {
   const number = headNumber(shell.context.layer(), head);
   const attributes = { class: "attn-head attn-number", "aria-label": `Head ${number}`, title: toggleHelp(number) };
   const made = button(String(number), attributes, (event) => {
-    const add = event.shiftKey || event.ctrlKey || event.metaKey;
-    shell.store.select({ heads: chooseHead(shell.store.selection.heads, head, add) });
+    choose(shell, head, event.shiftKey || event.ctrlKey || event.metaKey);
   });
   made.addEventListener("dblclick", () => selectAllHeads(shell));
   return made;
@@ -59,7 +68,7 @@ function toggleHelp(number: number): string {
 
 /** One toggle takes the Tab key; arrow keys go on from there. */
 function mark(shell: Shell, made: HTMLButtonElement, head: number): void {
-  const { heads } = shell.store.selection;
+  const heads = shownHeads(shell.store.selection);
   const total = shell.context.layer().heads.length;
   made.style.setProperty("--attn-head", shell.context.colours().head(head, total));
   setAttributes(made, { "aria-pressed": String(heads.includes(head)), tabindex: heads[0] === head ? 0 : -1 });
@@ -71,7 +80,7 @@ function moveOrAdd(shell: Shell, event: KeyboardEvent, toggles: readonly HTMLBut
   // Browsers differ in whether a key's click carries Shift, so it is done here.
   if ((event.key === " " || event.key === "Enter") && (event.shiftKey || event.ctrlKey || event.metaKey)) {
     event.preventDefault();
-    shell.store.select({ heads: chooseHead(shell.store.selection.heads, head, true) });
+    choose(shell, head, true);
     return;
   }
   const next = nextToggle(event.key, head, toggles.length);

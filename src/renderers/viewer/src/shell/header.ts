@@ -46,7 +46,7 @@ export function createHeader(
 
 function createTitle(shell: Shell, about: () => void): HTMLElement {
   const name = shell.trace.model === "" ? "Attention" : shell.trace.model;
-  const title = element("button", { type: "button", class: "attn-model", title: `${name}: about this trace` }, name);
+  const title = element("button", { type: "button", class: "attn-title-name", title: `${name}: about this trace` }, name);
   title.addEventListener("click", about);
   const size = element("span", { class: "attn-size attn-number" });
   follow(shell, () => {

@@ -28,12 +28,12 @@ export function pointedAt(selection: Selection, focus: Focus): Pointed | null {
 }
 
 export async function readPointed(
+  series: readonly Series[],
   reader: WeightsReader,
   layer: LayerInfo,
   item: number,
   pointed: Pointed,
 ): Promise<PointedWeights> {
-  const series = reader.series();
   const one = { start: pointed.position, stop: pointed.position + 1 };
   const whole = { start: 0, stop: pointed.side === "query" ? layer.keys : layer.queries };
   const size = whole.stop;

@@ -7,15 +7,24 @@ export interface Ranked {
 
 /** The `count` listed positions with the largest weights above 0, the largest first, equal ones in order. */
 export function largest(weights: Float32Array, listed: readonly number[], count: number): readonly Ranked[] {
-  return listed
-    .map((position) => ({ position, weight: weights[position] ?? Number.NaN }))
-    .filter((entry) => entry.weight > 0)
-    .sort((left, right) => right.weight - left.weight || left.position - right.position)
-    .slice(0, count);
+  // One pass that keeps the few best: rows have up to 16,384 weights, and this runs while the pointer moves.
+  const best: Ranked[] = [];
+  for (const position of listed) {
+    const weight = weights[position] ?? Number.NaN;
+    const last = best.length < count ? 0 : (best[count - 1]?.weight ?? 0);
+    if (!(weight > last)) continue;
+    const place = best.findIndex((entry) => entry.weight < weight);
+    best.splice(place === -1 ? best.length : place, 0, { position, weight });
+    if (best.length > count) best.pop();
+  }
+  return best;
 }
 
 /** The mean of several rows, position by position. */
 export function meanOf(rows: readonly Float32Array[]): Float32Array {
-  const first = rows[0] ?? new Float32Array(0);
-  return first.map((_, position) => rows.reduce((sum, row) => sum + (row[position] ?? Number.NaN), 0) / rows.length);
+  const mean = new Float32Array(rows[0]?.length ?? 0);
+  for (const row of rows) {
+    for (let position = 0; position < mean.length; position += 1) mean[position]! += (row[position] ?? Number.NaN) / rows.length;
+  }
+  return mean;
 }

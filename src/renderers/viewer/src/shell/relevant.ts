@@ -8,6 +8,8 @@ export interface Relevant {
   readonly groups: boolean;
   readonly layers: boolean;
   readonly heads: boolean;
+  /** More than one head at a time. */
+  readonly severalHeads: boolean;
   readonly items: boolean;
   readonly meanHeads: boolean;
   readonly meanLayers: boolean;
@@ -30,6 +32,7 @@ export function relevantControls(selection: Selection, trace: TraceInfo, layer: 
     groups: trace.groups.length > 1,
     layers: view !== "model" && trace.layers.length > 1,
     heads: view !== "model",
+    severalHeads: averages,
     items: layer.items > 1,
     meanHeads: averages && layer.heads.length > 1,
     meanLayers: averages && trace.layers.length > 1,
@@ -38,7 +41,7 @@ export function relevantControls(selection: Selection, trace: TraceInfo, layer: 
     pairs: weights && [query, key].some((axis) => axis !== undefined && hasPairs(axis, selection.item)),
     threshold: view === "head",
     scale: view === "matrix" || view === "model",
-    search: true,
+    search: view !== "model",
   };
 }
 

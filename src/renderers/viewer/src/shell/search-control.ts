@@ -7,6 +7,7 @@ import { element, refill } from "./dom";
 import { iconButton } from "./fields";
 import { icon } from "./icons";
 import { nextMatch, same, type Match } from "./matches";
+import { relevantControls } from "./relevant";
 import { follow, type Shell } from "./shell";
 
 export interface SearchControl {
@@ -16,16 +17,7 @@ export interface SearchControl {
 
 export function createSearchControl(shell: Shell): SearchControl {
   const { store } = shell;
-  const input = element("input", {
-    type: "search",
-    class: "attn-input",
-    placeholder: "Find token",
-    "aria-label": "Find a token",
-    title: "Find a token (/): Enter for the next, Shift+Enter for the one before",
-    autocomplete: "off",
-    spellcheck: "false",
-    dir: "auto",
-  });
+  const input = createInput();
   const count = element("span", { class: "attn-count attn-number attn-muted", "aria-hidden": "true" });
   const step = (by: 1 | -1): void => goToMatch(shell, by);
   const previous = iconButton("previous", "Previous match", () => step(-1));
@@ -40,7 +32,9 @@ export function createSearchControl(shell: Shell): SearchControl {
     if (event.key === "Escape") store.select({ search: "" });
     if (event.key === "Enter" || event.key === "Escape") event.preventDefault();
   });
-  follow(shell, ({ search }) => {
+  follow(shell, (selection) => {
+    const { search } = selection;
+    box.hidden = !relevantControls(selection, shell.trace, shell.context.layer()).search;
     if (input.value !== search) input.value = search;
     const matches = search === "" ? [] : matchesNow(shell);
     previous.hidden = next.hidden = matches.length === 0;
@@ -53,6 +47,19 @@ export function createSearchControl(shell: Shell): SearchControl {
       input.select();
     },
   };
+}
+
+function createInput(): HTMLInputElement {
+  return element("input", {
+    type: "search",
+    class: "attn-input",
+    placeholder: "Find token",
+    "aria-label": "Find a token",
+    title: "Find a token (/): Enter for the next, Shift+Enter for the one before",
+    autocomplete: "off",
+    spellcheck: "false",
+    dir: "auto",
+  });
 }
 
 /** "3 / 17", "17" when none of them is pinned, "none". */

@@ -19,4 +19,3 @@ export function tokenTitle(axis: AxisInfo, item: number, position: number): stri
   return raw === undefined || raw === label ? `${label} (${position})` : `${label} (${position}), spelled ${raw}`;
 }
 
-export { visible } from "../data/tokens";

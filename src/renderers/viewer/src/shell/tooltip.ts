@@ -17,10 +17,11 @@ export class Tooltip {
   show(x: number, y: number, title: string, rows: readonly TooltipRow[]): void {
     const shown = rows.length > MOST_ROWS ? rows.slice(0, MOST_ROWS - 1) : rows;
     const rest = rows.length - shown.length;
+    const bars = shown.some((row) => row.share !== undefined);
     refill(
       this.element,
       title === "" ? null : element("div", { class: "attn-tooltip-title", dir: "auto" }, title),
-      shown.length === 0 ? null : element("div", { class: "attn-tooltip-rows" }, ...shown.flatMap(cells)),
+      shown.length === 0 ? null : element("div", { class: "attn-tooltip-rows", "data-bars": bars }, ...shown.flatMap((row) => cells(row, bars))),
       rest === 0 ? null : element("div", { class: "attn-muted" }, `and ${rest} more`),
     );
     this.element.hidden = false;
@@ -40,12 +41,12 @@ export class Tooltip {
   }
 }
 
-function cells(row: TooltipRow): HTMLElement[] {
-  return [
-    element("span", { class: "attn-tooltip-label" }, swatch(row.colour ?? null), element("bdi", {}, row.label)),
-    row.share === undefined ? element("span") : bar(row.share, row.colour ?? null),
-    element("span", { class: "attn-number" }, row.value),
-  ];
+/** `bars` is whether any row has one, and so whether all rows leave room for it. */
+function cells(row: TooltipRow, bars: boolean): HTMLElement[] {
+  const label = element("span", { class: "attn-tooltip-label" }, swatch(row.colour ?? null), element("bdi", {}, row.label));
+  const value = element("span", { class: "attn-number" }, row.value);
+  if (!bars) return [label, value];
+  return [label, row.share === undefined ? element("span") : bar(row.share, row.colour ?? null), value];
 }
 
 /** The part of the root that is inside the window. */

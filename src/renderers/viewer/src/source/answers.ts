@@ -18,12 +18,16 @@ export class AskedSource implements TileSource {
   ) {}
 
   async tile(request: TileRequest): Promise<Tile> {
-    const { meta, numbers } = checked(await this.ask(question("tile", request)));
+    const { maxRows, maxColumns } = request;
+    const { meta, numbers } = checked(await this.ask({ ...question("tile", request), maxRows, maxColumns }));
+    const rows = Number(meta["rows"]);
+    const columns = Number(meta["columns"]);
+    checkLength(numbers, rows * columns);
     return {
       queries: rangeOf(meta["queries"]),
       keys: rangeOf(meta["keys"]),
-      rows: Number(meta["rows"]),
-      columns: Number(meta["columns"]),
+      rows,
+      columns,
       rowStep: Number(meta["rowStep"]),
       columnStep: Number(meta["columnStep"]),
       values: numbers,
@@ -37,6 +41,8 @@ export class AskedSource implements TileSource {
     const headDim = Number(meta["headDim"]);
     const rows = queries.stop - queries.start;
     const columns = keys.stop - keys.start;
+    const pairs = [meta["bias"], meta["allowed"]].filter((held) => held === true).length;
+    checkLength(numbers, (rows + columns) * headDim + pairs * rows * columns);
     let offset = 0;
     const take = (count: number): Float32Array => numbers.slice(offset, (offset += count));
     const query = take(rows * headDim);
@@ -48,8 +54,8 @@ export class AskedSource implements TileSource {
 }
 
 function question(ask: string, request: TileRequest | VectorRequest): Record<string, unknown> {
-  const { queries, keys } = request;
-  return { ...request, ask, queries: [queries.start, queries.stop], keys: [keys.start, keys.stop] };
+  const { layer, head, item, queries, keys } = request;
+  return { ask, layer, head, item, queries: [queries.start, queries.stop], keys: [keys.start, keys.stop] };
 }
 
 /** The answer, unless it says why there is none. */
@@ -57,6 +63,14 @@ export function checked(answer: Answer): Answer {
   const error = answer.meta["error"];
   if (typeof error === "string") throw new SourceError(error);
   return answer;
+}
+
+/** A buffer that was cut short on its way must not look like weights of 0. */
+function checkLength(numbers: Float32Array, expected: number): void {
+  if (numbers.length === expected) return;
+  throw new SourceError(
+    `an answer of ${expected} numbers was expected and ${numbers.length} came; reload the page, or run the cell again`,
+  );
 }
 
 function rangeOf(value: unknown): Range {

@@ -1,8 +1,8 @@
 /** The weights of one embedded layer, however they were written: whole, or the largest of each row. */
 
-import type { WeightsBlock, OverviewBlock } from "./blocks";
+import type { WeightsBlock } from "./blocks";
 import { float16, joinedPlanes, log8, summedRows } from "./decode";
-import { lengthOf, pooled } from "./pool";
+import { lengthOf, pooled, shapeOf, type TileShape } from "./pool";
 import type { Tile, TileRequest } from "./source";
 import type { LayerInfo } from "./trace-info";
 
@@ -57,66 +57,30 @@ class LargestWeights implements LayerWeights {
 
   tile(request: TileRequest): Tile {
     const { queries, keys } = request;
-    const width = lengthOf(keys);
-    const values = new Float32Array(lengthOf(queries) * width);
+    const shape = shapeOf(queries, keys, request.maxRows, request.maxColumns);
+    const values = new Float32Array(shape.rows * shape.columns);
     const head = (request.item * this.layer.heads.length + request.head) * this.layer.queries;
     for (let row = 0; row < lengthOf(queries); row += 1) {
-      this.scatter(head + queries.start + row, keys.start, keys.stop, values, row * width);
+      const target = Math.floor(row / shape.rowStep) * shape.columns;
+      this.scatter(head + queries.start + row, shape, values, target);
     }
-    return pooled(values, queries, keys, request.maxRows, request.maxColumns);
+    return { ...shape, values };
   }
 
-  /** Puts the held weights of one row in their places; what is not held stays 0. */
-  private scatter(row: number, first: number, stop: number, values: Float32Array, offset: number): void {
-    const start = row * this.block.top;
+  /** Puts the held weights of one row into the cells from `target` on; what is not held counts as 0. */
+  private scatter(row: number, shape: TileShape, cells: Float32Array, target: number): void {
+    const { keys, columnStep } = shape;
+    // A cell of one position takes its weight as it is, even a negative one.
+    const single = shape.rowStep * columnStep === 1;
+    const end = (row + 1) * this.block.top;
     let key = 0;
-    for (let place = start; place < start + this.block.top; place += 1) {
-      key += this.differences[place] ?? 0;
-      const value = this.values[place] ?? 0;
+    for (let place = row * this.block.top; place < end; place += 1) {
+      key += this.differences[place]!;
+      const value = this.values[place]!;
       // Rows with fewer weights end in zeros, which must not overwrite the last real one.
-      if (value !== 0 && key >= first && key < stop) values[offset + key - first] = value;
+      if (value === 0 || key < keys.start || key >= keys.stop) continue;
+      const cell = target + Math.floor((key - keys.start) / columnStep);
+      if (single || value > cells[cell]! || value !== value) cells[cell] = value;
     }
-  }
-}
-
-/** A pooled map of every head, made before anything was left out. */
-export class Overview {
-  private readonly values: Float32Array;
-  private readonly rows: number;
-  private readonly columns: number;
-
-  constructor(
-    bytes: Uint8Array,
-    private readonly block: OverviewBlock,
-    private readonly layer: LayerInfo,
-  ) {
-    this.values = block.encoding === "log8" ? log8(bytes) : float16(bytes);
-    this.rows = Math.ceil(layer.queries / block.row_step);
-    this.columns = Math.ceil(layer.keys / block.column_step);
-  }
-
-  /** Whether a request wants the whole map no finer than this overview. */
-  answers(request: TileRequest): boolean {
-    const whole =
-      request.queries.start === 0 &&
-      request.keys.start === 0 &&
-      request.queries.stop === this.layer.queries &&
-      request.keys.stop === this.layer.keys;
-    return whole && request.maxRows <= this.rows && request.maxColumns <= this.columns;
-  }
-
-  tile(request: TileRequest): Tile {
-    const size = this.rows * this.columns;
-    const start = (request.item * this.layer.heads.length + request.head) * size;
-    const rows = { start: 0, stop: this.rows };
-    const columns = { start: 0, stop: this.columns };
-    const small = pooled(this.values.slice(start, start + size), rows, columns, request.maxRows, request.maxColumns);
-    return {
-      ...small,
-      queries: request.queries,
-      keys: request.keys,
-      rowStep: small.rowStep * this.block.row_step,
-      columnStep: small.columnStep * this.block.column_step,
-    };
   }
 }

@@ -2,8 +2,9 @@
 
 import type { Block, EmbeddedInfo, OverviewBlock, VectorsBlock, WeightsBlock } from "./blocks";
 import { bytesOfBase64, inflated } from "./decode";
+import { Overview, overviewAnswers } from "./embedded-overview";
 import { LayerVectors } from "./embedded-vectors";
-import { decodedWeights, Overview, type LayerWeights } from "./embedded-weights";
+import { decodedWeights, type LayerWeights } from "./embedded-weights";
 import { SourceError, type Tile, type TileRequest, type TileSource, type VectorRequest, type Vectors } from "./source";
 import type { LayerInfo } from "./trace-info";
 
@@ -23,11 +24,11 @@ export class EmbeddedSource implements TileSource {
   async tile(request: TileRequest): Promise<Tile> {
     const layer = this.layer(request.layer);
     const block = this.trace.blocks[`overview-${request.layer}`] as OverviewBlock | undefined;
-    if (block !== undefined && wantsOverview(request, layer, block)) {
+    if (block !== undefined && overviewAnswers(request, block, layer)) {
       const overview = await remembered(this.overviews, request.layer, async () => {
         return new Overview(await this.bytes(`overview-${request.layer}`), block, layer);
       });
-      if (overview.answers(request)) return overview.tile(request);
+      return overview.tile(request);
     }
     const weights = await remembered(this.weights, request.layer, async () => {
       const name = `weights-${request.layer}`;
@@ -70,14 +71,6 @@ export class EmbeddedSource implements TileSource {
       throw new SourceError(`the block "${name}" of this page is damaged; write the file again`);
     }
   }
-}
-
-/** Whether decoding the overview is worth while: the request is for a map that is coarser than it. */
-function wantsOverview(request: TileRequest, layer: LayerInfo, block: OverviewBlock): boolean {
-  return (
-    request.maxRows <= Math.ceil(layer.queries / block.row_step) &&
-    request.maxColumns <= Math.ceil(layer.keys / block.column_step)
-  );
 }
 
 function remembered<T>(made: Map<number, Promise<T>>, place: number, make: () => Promise<T>): Promise<T> {

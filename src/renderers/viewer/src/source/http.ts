@@ -26,9 +26,13 @@ function askOver(address: string): Ask {
   };
 }
 
-/** The length of the answer's JSON as uint32, the JSON, then float32 numbers. */
+/** The length of the answer's JSON as uint32, the JSON, then float32 numbers. Throws a SourceError for anything else. */
 export function unframed(body: ArrayBuffer): Answer {
-  const length = new DataView(body).getUint32(0, true);
-  const meta = JSON.parse(new TextDecoder().decode(new Uint8Array(body, 4, length))) as Answer["meta"];
-  return { meta, numbers: new Float32Array(body.slice(4 + length)) };
+  try {
+    const length = new DataView(body).getUint32(0, true);
+    const meta = JSON.parse(new TextDecoder().decode(new Uint8Array(body, 4, length))) as Answer["meta"];
+    return { meta, numbers: new Float32Array(body.slice(4 + length)) };
+  } catch {
+    throw new SourceError("what came back is no answer of attncore serve; open the address that it printed");
+  }
 }

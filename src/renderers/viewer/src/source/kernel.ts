@@ -21,11 +21,13 @@ interface Waiting {
 /** A source, and a function that stops listening. */
 export function kernelSource(trace: TraceInfo, messages: Messages): { source: TileSource; close: () => void } {
   const waiting = new Map<string, Waiting>();
-  // Several views of one widget share its messages: answers to others' questions are not ours.
-  const prefix = crypto.randomUUID();
+  // Several views of one widget share its messages: answers to others' questions are not ours. (There is no
+  // crypto.randomUUID where a notebook is served over plain HTTP.)
+  const prefix = crypto.getRandomValues(new Uint32Array(2)).join("-");
   let count = 0;
   const hear = (content: unknown, buffers: readonly DataView[]): void => {
-    const { id, answer } = content as { id?: string; answer?: Answer["meta"] };
+    // Others may send messages of their own, which are anything.
+    const { id, answer } = Object(content) as { id?: string; answer?: Answer["meta"] };
     const asked = id === undefined ? undefined : waiting.get(id);
     if (id === undefined || asked === undefined || answer === undefined) return;
     waiting.delete(id);
@@ -41,7 +43,13 @@ export function kernelSource(trace: TraceInfo, messages: Messages): { source: Ti
         reject(new SourceError("the kernel does not answer; run the cell again, or save the view as a file"));
       }, PATIENCE_MS);
       waiting.set(id, { resolve, timer });
-      messages.send({ id, question });
+      try {
+        messages.send({ id, question });
+      } catch {
+        waiting.delete(id);
+        clearTimeout(timer);
+        reject(new SourceError("there is no kernel to ask; start one and run the cell again"));
+      }
     });
   const close = (): void => {
     messages.off("msg:custom", hear);

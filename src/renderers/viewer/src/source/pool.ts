@@ -11,32 +11,53 @@ export function stepFor(length: number, most: number): number {
   return Math.max(1, Math.ceil(length / Math.max(1, most)));
 }
 
-/** A tile of (rows, columns) from full-resolution values of these ranges, row-major. */
+/** Everything about the answer to a request but its values. */
+export type TileShape = Omit<Tile, "values">;
+
+export function shapeOf(queries: Range, keys: Range, maxRows: number, maxColumns: number): TileShape {
+  const rowStep = stepFor(lengthOf(queries), maxRows);
+  const columnStep = stepFor(lengthOf(keys), maxColumns);
+  const rows = Math.ceil(lengthOf(queries) / rowStep);
+  const columns = Math.ceil(lengthOf(keys) / columnStep);
+  return { queries, keys, rows, columns, rowStep, columnStep };
+}
+
+/** A tile from full-resolution values (queries, keys), row-major; the values themselves where nothing is pooled. */
 export function pooled(values: Float32Array, queries: Range, keys: Range, maxRows: number, maxColumns: number): Tile {
-  const height = lengthOf(queries);
-  const width = lengthOf(keys);
-  const rowStep = stepFor(height, maxRows);
-  const columnStep = stepFor(width, maxColumns);
-  const rows = Math.ceil(height / rowStep);
-  const columns = Math.ceil(width / columnStep);
-  const tile = { queries, keys, rows, columns, rowStep, columnStep };
-  if (rowStep === 1 && columnStep === 1) return { ...tile, values };
-  const cells = new Float32Array(rows * columns).fill(-Infinity);
-  for (let row = 0; row < height; row += 1) {
-    const target = Math.floor(row / rowStep) * columns;
-    poolRow(values, row * width, width, cells, target, columnStep);
+  const shape = shapeOf(queries, keys, maxRows, maxColumns);
+  if (shape.rowStep === 1 && shape.columnStep === 1) return { ...shape, values };
+  const cells = emptyCells(shape);
+  poolRows(values, 0, shape, cells);
+  return { ...shape, values: cells };
+}
+
+export function emptyCells(shape: TileShape): Float32Array {
+  return new Float32Array(shape.rows * shape.columns).fill(-Infinity);
+}
+
+/** Takes full-resolution rows into `cells`; they are the rows from `firstRow` on, counted from the tile's first. */
+export function poolRows(values: Float32Array, firstRow: number, shape: TileShape, cells: Float32Array): void {
+  const width = lengthOf(shape.keys);
+  const rows = values.length / width;
+  for (let row = 0; row < rows; row += 1) {
+    const target = Math.floor((firstRow + row) / shape.rowStep) * shape.columns;
+    poolRow(values, row * width, width, cells, target, shape.columnStep);
   }
-  return { ...tile, values: cells };
 }
 
 /** NaN stays NaN: a missing weight must not look like a small one. */
 function poolRow(
   values: Float32Array, start: number, width: number, cells: Float32Array, target: number, step: number,
 ): void {
-  for (let column = 0; column < width; column += 1) {
-    const value = values[start + column]!;
-    const cell = target + Math.floor(column / step);
-    const largest = cells[cell]!;
-    if (value > largest || value !== value) cells[cell] = largest !== largest ? largest : value;
+  const end = start + width;
+  for (let cell = target, from = start; from < end; cell += 1, from += step) {
+    const to = Math.min(from + step, end);
+    let largest = cells[cell]!;
+    for (let place = from; place < to; place += 1) {
+      const value = values[place]!;
+      // No comparison with NaN is true, so a cell that holds it keeps it.
+      if (value > largest || value !== value) largest = value;
+    }
+    cells[cell] = largest;
   }
 }

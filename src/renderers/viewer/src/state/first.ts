@@ -33,6 +33,6 @@ export function firstSelection(trace: TraceInfo): Selection {
   return legal(plain, trace);
 }
 
-export function isView(name: string | null | undefined): name is ViewName {
+export function isView(name: unknown): name is ViewName {
   return VIEW_NAMES.some((view) => view === name);
 }

@@ -14,7 +14,8 @@ export function legal(selection: Selection, trace: TraceInfo): Selection {
     item: within(selection.item, layer.items),
     query: position(selection.query, layer.queries),
     key: position(selection.key, layer.keys),
-    threshold: Math.min(1, Math.max(0, selection.threshold)),
+    // Not a number, from a link that somebody has written, is 0.
+    threshold: Math.min(1, Math.max(0, selection.threshold || 0)),
   };
 }
 

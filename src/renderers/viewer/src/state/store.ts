@@ -36,7 +36,10 @@ export class Store {
     if (keys.every((key) => same(next[key], before[key]))) return;
     this.current = next;
     if (next.layer !== before.layer || next.item !== before.item) this.point(NO_FOCUS);
-    for (const listener of [...this.selectionListeners]) listener(next, before);
+    for (const listener of [...this.selectionListeners]) {
+      // One that another listener has stopped, such as a view that was just taken down, is not called any more.
+      if (this.selectionListeners.has(listener)) listener(next, before);
+    }
   }
 
   /** Says where the pointer is; fields that are not given become null. */
@@ -45,7 +48,9 @@ export class Store {
     const keys = Object.keys(next) as (keyof Focus)[];
     if (keys.every((key) => next[key] === this.pointed[key])) return;
     this.pointed = next;
-    for (const listener of [...this.focusListeners]) listener(next);
+    for (const listener of [...this.focusListeners]) {
+      if (this.focusListeners.has(listener)) listener(next);
+    }
   }
 
   /** Returns a function that stops listening. */

@@ -57,7 +57,10 @@ export class HeadPicture {
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const left = Math.round(layout.lines.left * scale);
-    this.raster.resize(Math.round(layout.lines.width * scale), this.canvas.height, scale);
+    const across = Math.round(layout.lines.width * scale);
+    // A page in a hidden cell or tab has no size, and pixels cannot be made for none.
+    if (across < 1 || this.canvas.height < 1) return;
+    this.raster.resize(across, this.canvas.height, scale);
     this.raster.clear(bytes(colours.background));
     this.paintLines(parts, scale);
     pen.putImageData(this.raster.image, left, 0);

@@ -58,10 +58,11 @@ export function clampCamera(fit: Fit, at: { k: number; x: number; y: number }): 
   return zoomIdentity.translate(x, y).scale(k);
 }
 
-/** Ties d3-zoom to the element that the pointer moves over; `onMove` is told of every change. */
+/** Ties d3-zoom to the element that the pointer moves over; `onMove` is told of every change but that of the size. */
 export class Camera {
   private readonly behaviour: ZoomBehavior<HTMLElement, unknown>;
   private fit: Fit = fitMatrix(1, 1, 1, 1);
+  private resizing = false;
 
   constructor(
     private readonly target: HTMLElement,
@@ -73,7 +74,9 @@ export class Camera {
       .on("start", (event: D3ZoomEvent<HTMLElement, unknown>) => {
         if (event.sourceEvent instanceof MouseEvent && event.sourceEvent.type === "mousedown") target.dataset["panning"] = "";
       })
-      .on("zoom", onMove)
+      .on("zoom", () => {
+        if (!this.resizing) onMove();
+      })
       .on("end", () => delete target.dataset["panning"]);
     select(target).call(this.behaviour);
   }
@@ -82,16 +85,18 @@ export class Camera {
     return zoomTransform(this.target);
   }
 
-  /** Takes a new size; the middle of what was in view stays in the middle. */
-  resize(fit: Fit): void {
-    const { k, x, y } = this.at;
+  /** Takes a new size; the middle of what was in view stays in the middle, or, for another picture, all is shown. */
+  resize(fit: Fit, keepView: boolean): void {
+    const { k, x, y } = keepView ? this.at : zoomIdentity;
     // Shares of the whole picture that stand in the middle of the window.
     const across = (this.fit.width / 2 - x) / (this.fit.width * k);
     const down = (this.fit.height / 2 - y) / (this.fit.height * k);
     this.fit = fit;
     const corners: [[number, number], [number, number]] = [[0, 0], [fit.width, fit.height]];
     this.behaviour.extent(corners).translateExtent(corners).scaleExtent([1, mostZoom(fit)]);
+    this.resizing = true;
     this.moveTo({ k, x: fit.width / 2 - across * fit.width * k, y: fit.height / 2 - down * fit.height * k });
+    this.resizing = false;
   }
 
   moveTo(at: { k: number; x: number; y: number }): void {

@@ -12,6 +12,7 @@ const NUMBER_WIDTH = 34;
 const NUMBER_HEIGHT = 15;
 /** Cells of this width have room for three decimals, narrower ones for two. */
 const LONG_NUMBER_WIDTH = 46;
+const WHOLE_NUMBER_WIDTH = 64;
 
 /** A number inside a cell: the middle of the cell in CSS pixels. */
 export interface CellNumber {
@@ -34,7 +35,8 @@ export class MatrixPainter {
     const pen = canvas.getContext("2d");
     if (pen === null) return false;
     pen.imageSmoothingEnabled = false;
-    pen.fillStyle = colours.heat(0);
+    // What has not arrived looks unlike a weight of nothing.
+    pen.fillStyle = colours.surface;
     pen.fillRect(0, 0, canvas.width, canvas.height);
     const shown = tilesInView(scene);
     const large = Math.min(fit.cellWidth, fit.cellHeight) * scene.at.k >= GAP_FROM;
@@ -74,6 +76,9 @@ function drawCells(pen: CanvasRenderingContext2D, scene: Scene, tile: MatrixTile
   const window = windowOf(scene);
   const edge = (index: number, from: number, cell: number): number => Math.round((from + index * cell * at.k) * density);
   const gap = Math.max(1, Math.round(density));
+  const box = boxOf(scene, tile);
+  pen.fillStyle = colours.heat(0);
+  pen.fillRect(Math.round(box.x * density), Math.round(box.y * density), Math.round(box.width * density), Math.round(box.height * density));
   for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
     const top = edge(row, at.y, fit.cellHeight);
     const height = edge(row + 1, at.y, fit.cellHeight) - top - gap;
@@ -132,12 +137,18 @@ function hatch(pen: CanvasRenderingContext2D, x: number, y: number, width: numbe
   pen.restore();
 }
 
+/** How many decimals the source is good for, and a weight's text where there is room for all of it. */
+export interface NumberStyle {
+  readonly decimals: number;
+  format(weight: number): string;
+}
+
 /**
  * Numbers inside the cells in view; none while the cells are small, pooled or still to come.
  *
- * All have as many decimals as fit, and no more than `decimals`: the eye compares them by their length.
+ * All have as many decimals as fit: the eye compares them by their length. A weight too small for them says so.
  */
-export function cellNumbers(scene: Scene, decimals: number): CellNumber[] {
+export function cellNumbers(scene: Scene, style: NumberStyle): CellNumber[] {
   const { fit, at, tiles, range, colours } = scene;
   const [wide, high] = [fit.cellWidth * at.k, fit.cellHeight * at.k];
   const resolution = resolutionOf(scene);
@@ -148,10 +159,12 @@ export function cellNumbers(scene: Scene, decimals: number): CellNumber[] {
     for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
       for (let column = Math.max(tile.firstColumn, window.firstColumn); column < Math.min(tile.lastColumn, window.lastColumn); column += 1) {
         const weight = tile.values[(row - tile.firstRow) * tile.columns + column - tile.firstColumn] ?? 0;
-        const text = numberText(weight, Math.min(decimals, wide >= LONG_NUMBER_WIDTH ? 3 : 2));
+        const short = numberText(weight, Math.min(style.decimals, wide >= LONG_NUMBER_WIDTH ? 3 : 2));
+        const small = short.startsWith("<");
+        const text = small && wide >= WHOLE_NUMBER_WIDTH ? style.format(weight) : short;
         const [x, y] = [at.x + (column + 0.5) * wide, at.y + (row + 0.5) * high];
         // Numbers too small for their decimals say little: they stay in the background.
-        const ink = text.startsWith("<") ? colours.muted : inkOn(weight, range, colours);
+        const ink = small ? colours.muted : inkOn(weight, range, colours);
         if (text !== "") numbers.push({ x, y, text, ink });
       }
     }

@@ -13,7 +13,7 @@ import type { MatrixExport } from "./matrix-export";
 import { boundaries, labelsOf, layoutMatrix, sideOf, type MatrixLayout } from "./matrix-layout";
 import type { MatrixOrder } from "./matrix-order";
 import { drawOverlay, type Lines, type Marks, type OverlayParts } from "./matrix-overlay";
-import { cellNumbers, drawNumbers, MatrixPainter } from "./matrix-paint";
+import { cellNumbers, drawNumbers, MatrixPainter, type NumberStyle } from "./matrix-paint";
 import { overviewResolution, resolutionOf, wholeWindow, windowOf, type Scene } from "./matrix-scene";
 import type { MatrixTiles } from "./matrix-tiles";
 import type { ViewContext } from "./view";
@@ -36,8 +36,9 @@ export class MatrixPicture {
   private frame = 0;
   private stopped = false;
   private shape = "";
-  /** The size that the layout was made for. */
+  /** The size that the layout was made for, and what the legend shows. */
   private room = "";
+  private legendStamp = "";
 
   constructor(
     private readonly context: ViewContext,
@@ -59,9 +60,8 @@ export class MatrixPicture {
     this.tiles = tiles;
     this.rowOf = new Map(order.rows.map((position, row) => [position, row]));
     this.columnOf = new Map(order.columns.map((position, column) => [position, column]));
-    this.layOut();
     const shape = `${order.rows.length} ${order.columns.length}`;
-    if (shape !== this.shape) this.camera.fitAll();
+    this.layOut(shape === this.shape);
     this.shape = shape;
     if (this.layout === null) return;
     const { fit } = this.layout;
@@ -71,7 +71,7 @@ export class MatrixPicture {
   }
 
   /** Shares out the room again: after a change of size, of the labels, or of how many heads there are. */
-  layOut(): void {
+  layOut(keepView = true): void {
     const { tiles, elements, context } = this;
     if (tiles === null) return;
     const { root, body, side, stage, pane } = elements;
@@ -93,11 +93,13 @@ export class MatrixPicture {
     pane.style.top = `${layout.top}px`;
     pane.style.width = `${layout.fit.width}px`;
     pane.style.height = `${layout.fit.height}px`;
-    this.camera.resize(layout.fit);
+    this.camera.resize(layout.fit, keepView);
   }
 
   onArrival(tiles: MatrixTiles): void {
     if (tiles === this.tiles && !this.stopped) {
+      // From now on the picture is the new one, as far as it has come.
+      this.elements.root.removeAttribute("aria-busy");
       cancelAnimationFrame(this.frame);
       this.frame = requestAnimationFrame(() => this.paint());
     }
@@ -137,11 +139,12 @@ export class MatrixPicture {
     if (scene === null || this.stopped) return;
     const { canvas } = this.elements;
     this.hatched = this.painter.paint(canvas, scene);
-    drawNumbers(canvas, cellNumbers(scene, this.context.trace.precision.decimals), scene.density);
+    drawNumbers(canvas, cellNumbers(scene, this.numberStyle()), scene.density);
     this.drawMarks();
-    this.drawScale(scene);
-    // The legend may have come to need a line of its own.
-    if (this.roomNow() !== this.room) this.layOut();
+    // A new legend may have come to need a line of its own.
+    if (!this.drawScale(scene) || this.roomNow() === this.room) return;
+    this.layOut();
+    this.context.drawing(this.loadView().catch((error: unknown) => this.context.fail(error)));
   }
 
   private roomNow(): string {
@@ -149,15 +152,25 @@ export class MatrixPicture {
     return `${body.clientWidth} ${body.clientHeight}`;
   }
 
-  private drawScale(scene: Scene): void {
+  private numberStyle(): NumberStyle {
+    return { decimals: this.context.trace.precision.decimals, format: this.context.format };
+  }
+
+  /** Draws the legend where it has changed, and says whether it has. */
+  private drawScale(scene: Scene): boolean {
     const { legend } = this.elements;
     const { format } = this.context;
+    const notes = this.notes(scene);
+    const stamp = [scene.range.scale, scene.range.max, scene.colours.dark, ...notes.map((note) => note.text)].join();
+    if (stamp === this.legendStamp) return false;
+    this.legendStamp = stamp;
     const root = select(legend);
     root.selectAll("*").remove();
     const group = root.append("g").attr("transform", "translate(4,3)").attr("font-family", FONT_FAMILY).attr("font-size", 10);
-    const width = drawLegend(group, LEGEND_WIDTH, heatTicks(scene.range, LEGEND_WIDTH, format), (share) => scene.colours.heat(share), this.notes(scene), scene.colours);
+    const width = drawLegend(group, LEGEND_WIDTH, heatTicks(scene.range, LEGEND_WIDTH), (share) => scene.colours.heat(share), notes, scene.colours);
     root.attr("width", width + 8).attr("height", LEGEND_HEIGHT);
     root.attr("aria-label", `Colours from 0 to ${format(scene.range.max)}, ${scene.range.scale === "log" ? "logarithmic" : "linear"}`);
+    return true;
   }
 
   private notes({ tiles, colours }: Scene): LegendNote[] {
@@ -213,8 +226,8 @@ export class MatrixPicture {
     if (overlay === null || scene === null) return null;
     const canvas = document.createElement("canvas");
     this.painter.paint(canvas, scene);
-    const ticks = heatTicks(scene.range, LEGEND_WIDTH, this.context.format);
-    return { canvas, overlay, numbers: cellNumbers(scene, this.context.trace.precision.decimals), legend: { ticks, notes: this.notes(scene), width: LEGEND_WIDTH } };
+    const ticks = heatTicks(scene.range, LEGEND_WIDTH);
+    return { canvas, overlay, numbers: cellNumbers(scene, this.numberStyle()), legend: { ticks, notes: this.notes(scene), width: LEGEND_WIDTH } };
   }
 
   stop(): void {

@@ -19,7 +19,7 @@ export interface Piece {
 /** With more ranges than this, whole spans are read and picked from: many small questions take longer. */
 const MOST_RANGES = 12;
 /** Positions read at once when they are scattered, so that no single answer gets out of hand. */
-const SPAN = 2048;
+const SPAN = 4096;
 
 /** `positions[first]` to before `positions[last]`, in cells of `step` rows counted from `first`. */
 export function piecesOf(positions: readonly number[], first: number, last: number, step: number): Piece[] {

@@ -5,13 +5,17 @@ import { largest } from "../draw/heatmap";
 import type { MatrixOrder } from "./matrix-order";
 import { linksOf, piecesOf, type Piece } from "./matrix-pieces";
 
-/** Cells of one tile. Wide, since a source computes whole rows of weights whatever part of them is asked for. */
-export const TILE_ROWS = 256;
-export const TILE_COLUMNS = 1024;
+/**
+ * Cells of one tile. Wide, since a source computes whole rows of weights whatever part of them is asked for, and low,
+ * so that a long matrix appears band by band. Where rows are sorted each band has queries from everywhere: one is best.
+ */
+const TILE_ROWS = 64;
+const SORTED_TILE_ROWS = 1024;
+const TILE_COLUMNS = 1024;
 /** Tiles kept beside those of the whole picture. */
-const MOST_KEPT = 40;
+const MOST_KEPT = 120;
 /** Questions under way at once. */
-const MOST_ASKED = 3;
+const MOST_ASKED = 2;
 
 /** How many rows and columns a cell stands for. */
 export interface Resolution {
@@ -95,8 +99,9 @@ export class MatrixTiles {
   }
 
   private covering(window: Window, resolution: Resolution): Window[] {
-    const [rows, columns] = [TILE_ROWS * resolution.rowStep, TILE_COLUMNS * resolution.columnStep];
     const { order } = this;
+    const rows = (order.sorted === "rows" ? SORTED_TILE_ROWS : TILE_ROWS) * resolution.rowStep;
+    const columns = TILE_COLUMNS * resolution.columnStep;
     const tiles: Window[] = [];
     for (let row = Math.floor(window.firstRow / rows) * rows; row < window.lastRow; row += rows) {
       for (let column = Math.floor(window.firstColumn / columns) * columns; column < window.lastColumn; column += columns) {

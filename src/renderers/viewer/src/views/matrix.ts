@@ -150,7 +150,7 @@ class MatrixView {
   }
 
   private async read(series: Series, ticket: number): Promise<void> {
-    const { context, elements } = this;
+    const { context } = this;
     const { selection } = context.store;
     const order = await readOrder(context.reader, series, selection);
     if (ticket !== this.ticket) return;
@@ -158,7 +158,6 @@ class MatrixView {
     const tiles = new MatrixTiles(context.reader, series, selection.item, order, () => this.picture.onArrival(tiles));
     await this.picture.show(tiles);
     if (ticket !== this.ticket) return;
-    elements.root.removeAttribute("aria-busy");
     this.onFocus();
     await this.drawStrip();
   }

@@ -1,142 +1,144 @@
-/** The grid of thumbnails: a row for each layer, a button for each head; pictures are drawn for rows in sight. */
+/** The grid of layers and heads, of which only the layers in the window exist. */
 
-import { heatPalette, heatPicture, largest } from "../draw/heatmap";
-import { element, refill, setAttributes } from "../shell/dom";
-import type { LayerInfo } from "../source/trace-info";
-import { hasPattern, orderedHeads, thumbnailSize, type ThumbnailSize } from "./model-order";
-import { headSentence } from "./model-words";
+import { visibleRows } from "../draw/token-column-rows";
+import { thumbnailGrid, type ThumbnailGrid } from "../draw/thumbnails";
+import { element, freshId, refill } from "../shell/dom";
+import { ModelRow, type GridLine } from "./model-row";
+import type { HeadPlace, ModelTiles } from "./model-tiles";
 import type { ViewContext } from "./view";
 
-/** Room for the layers' numbers at the left, and for the words above and below a row's pictures. */
-const NAMES_WIDTH = 64;
-const CAPTION_HEIGHT = 16;
-
-export interface Cell {
-  readonly place: number;
-  readonly head: number;
-  readonly button: HTMLButtonElement;
-  readonly canvas: HTMLCanvasElement;
-}
-
-interface Row {
-  readonly place: number;
-  readonly element: HTMLElement;
-  readonly cells: readonly Cell[];
-  drawn: boolean;
-}
+const HEADER_HEIGHT = 24;
+const NARROW_LABEL = 34;
+const WIDE_LABEL = 112;
+const MARGIN = 14;
 
 export class ModelGrid {
-  readonly element = element("div", { class: "attn-overview-grid", role: "grid", "aria-label": "All heads of the model" });
-  private rows: readonly Row[] = [];
-  private ticket = 0;
-  private size: ThumbnailSize = { side: 64, gap: 6 };
+  readonly element = element("div", { class: "attn-overview-grid", role: "grid", tabindex: 0 });
+  grid: ThumbnailGrid = { side: 0, gap: 0 };
+  lines: readonly GridLine[] = [];
+  private readonly header = element("div", { class: "attn-model-header", role: "row", "aria-rowindex": 1 });
+  private readonly body = element("div", { class: "attn-model-body", role: "rowgroup" });
+  private readonly rows = new Map<number, ModelRow>();
+  private readonly id = freshId("head");
+  private cursor: HeadPlace | null = null;
 
-  constructor(private readonly context: ViewContext) {}
-
-  get cells(): readonly (readonly Cell[])[] {
-    return this.rows.map((row) => row.cells);
+  constructor(
+    private readonly context: ViewContext,
+    private readonly tiles: ModelTiles,
+  ) {
+    this.element.append(element("div", { role: "rowgroup", class: "attn-model-top" }, this.header), this.body);
   }
 
-  /** Builds rows and buttons for the selected item, order and filter. */
-  build(width: number, height: number): void {
-    this.ticket += 1;
-    const { trace, store } = this.context;
-    const columns = Math.max(...trace.layers.map((layer) => layer.heads.length));
-    const captions = trace.layers.length * CAPTION_HEIGHT;
-    this.size = thumbnailSize(width - NAMES_WIDTH - 28, height - captions - 20, columns, trace.layers.length);
-    this.element.style.setProperty("--attn-side", `${this.size.side}px`);
-    this.element.style.setProperty("--attn-gap", `${this.size.gap}px`);
-    const parts: HTMLElement[] = [];
-    this.rows = trace.groups.flatMap((group) => {
-      if (group.name !== "") parts.push(element("div", { class: "attn-overview-group", role: "presentation" }, group.name));
-      return group.layers.map((place) => {
-        const row = this.createRow(place, store.selection.item);
-        parts.push(row.element);
-        return row;
-      });
-    });
-    refill(this.element, ...parts);
-    this.mark();
+  /** Builds the grid anew for these layers, in a window of which `spare` pixels of width are taken. */
+  show(lines: readonly GridLine[], spare: number): void {
+    this.lines = lines;
+    const heads = Math.max(0, ...lines.map((line) => line.heads.length));
+    const label = lines.some((line) => line.label !== "" && line.label !== String(line.info.index)) ? WIDE_LABEL : NARROW_LABEL;
+    const { clientWidth, clientHeight } = this.element;
+    const room = { width: clientWidth - label - spare - 2 * MARGIN, height: clientHeight - HEADER_HEIGHT - MARGIN };
+    this.grid = thumbnailGrid({ ...room, layers: lines.length, heads });
+    this.element.style.setProperty("--attn-label", `${label}px`);
+    this.element.setAttribute("aria-rowcount", String(lines.length + 1));
+    this.element.setAttribute("aria-colcount", String(heads + 1));
+    this.writeHeader(heads);
+    const step = this.grid.side + this.grid.gap;
+    this.body.style.height = `${lines.length * step}px`;
+    this.body.style.width = `${label + heads * step}px`;
+    for (const row of this.rows.values()) row.element.remove();
+    this.rows.clear();
+    this.scroll();
   }
 
-  /** Draws the pictures of rows that are in sight of `scroller` and not drawn yet; all rows when it is null. */
-  async draw(scroller: HTMLElement | null): Promise<void> {
-    const ticket = this.ticket;
-    const wanted = this.rows.filter((row) => !row.drawn && (scroller === null || inSight(row.element, scroller)));
-    for (const row of wanted) row.drawn = true;
-    for (const row of wanted) {
-      await Promise.all(row.cells.map((cell) => this.drawCell(cell, ticket)));
-      if (ticket !== this.ticket) return;
+  /** Brings the rows of the window into being; returns the layers that they show. */
+  scroll(): number[] {
+    const { first, last } = this.window();
+    for (const [place, row] of this.rows) {
+      if (place >= first && place < last) continue;
+      row.element.remove();
+      this.rows.delete(place);
+    }
+    for (let place = first; place < last; place++) {
+      if (!this.rows.has(place)) this.addRow(place);
+    }
+    return this.lines.slice(first, last).map((line) => line.layer);
+  }
+
+  paint(layer: number): void {
+    for (const row of this.rows.values()) {
+      if (row.line.layer === layer) row.paint(this.tiles);
     }
   }
 
-  /** Shows which head is selected, which are dimmed by the filter, and which takes the keyboard. */
-  mark(): void {
-    const { selection } = this.context.store;
-    const current = this.cellOf(selection.layer, selection.heads[0] ?? 0) ?? this.rows[0]?.cells[0];
-    for (const cell of this.rows.flatMap((row) => row.cells)) {
-      const layer = this.layerAt(cell.place);
-      const selected = cell.place === selection.layer && selection.heads.includes(cell.head);
-      const dimmed = !hasPattern(layer, selection.item, cell.head, selection.pattern);
-      setAttributes(cell.button, { "aria-selected": String(selected), "data-dimmed": dimmed, tabindex: cell === current ? 0 : -1 });
-    }
+  paintAll(): void {
+    for (const row of this.rows.values()) row.paint(this.tiles);
   }
 
-  cellOf(place: number, head: number): Cell | undefined {
-    return this.rows.find((row) => row.place === place)?.cells.find((cell) => cell.head === head);
+  mark(cursor: HeadPlace | null): void {
+    this.cursor = cursor;
+    for (const row of this.rows.values()) row.mark(cursor?.layer === row.line.layer ? cursor.head : null);
+    const there = cursor !== null && [...this.rows.values()].some((row) => row.line.layer === cursor.layer);
+    if (there) this.element.setAttribute("aria-activedescendant", `${this.id}-${cursor.layer}-${cursor.head}`);
+    else this.element.removeAttribute("aria-activedescendant");
   }
 
-  stop(): void {
-    this.ticket += 1;
+  /** Brings a row and column into the window with the least movement. */
+  reveal(row: number, column: number): void {
+    const { side, gap } = this.grid;
+    const { element: window, body } = this;
+    const top = row * (side + gap);
+    const left = column * (side + gap);
+    const room = window.clientHeight - HEADER_HEIGHT;
+    const across = window.clientWidth - (body.firstElementChild?.firstElementChild?.clientWidth ?? 0);
+    window.scrollTop = Math.min(top, Math.max(window.scrollTop, top + side - room));
+    window.scrollLeft = Math.min(left, Math.max(window.scrollLeft, left + side + 2 * MARGIN - across));
   }
 
-  private createRow(place: number, item: number): Row {
-    const layer = this.layerAt(place);
-    const name = element("div", { class: "attn-overview-layer", role: "rowheader", title: layer.name }, String(layer.index));
-    const heads = orderedHeads(layer, item, this.context.store.selection.order);
-    const cells = heads.map((head) => this.createCell(place, layer, item, head));
-    const made = element("div", { class: "attn-overview-row", role: "row" }, name, ...cells.map((cell) => cell.button));
-    return { place, element: made, cells, drawn: false };
+  /** The head whose cell an event comes from. */
+  headAt(target: EventTarget | null): HeadPlace | null {
+    const cell = target instanceof Element ? target.closest(".attn-model-cell") : null;
+    const found = [...this.rows.values()].find((row) => cell !== null && row.element.contains(cell));
+    const column = Number(cell?.getAttribute("aria-colindex")) - 2;
+    const head = found?.line.heads[column];
+    return found === undefined || head === undefined ? null : { layer: found.line.layer, head };
   }
 
-  private createCell(place: number, layer: LayerInfo, item: number, head: number): Cell {
-    const canvas = element("canvas", { width: 1, height: 1, "aria-hidden": "true" });
-    const number = element("span", { class: "attn-overview-number", "aria-hidden": "true" }, String(layer.heads[head] ?? head));
-    const label = headSentence(layer, item, head);
-    const button = element("button", { type: "button", class: "attn-overview-cell", role: "gridcell", "aria-label": label }, canvas, number);
-    button.style.setProperty("--attn-head", this.context.colours().head(head, layer.heads.length));
-    return { place, head, button, canvas };
+  /** The row and column of a head. */
+  placeOf({ layer, head }: HeadPlace): { row: number; column: number } | null {
+    const row = this.lines.findIndex((line) => line.layer === layer);
+    const column = this.lines[row]?.heads.indexOf(head) ?? -1;
+    return column < 0 ? null : { row, column };
   }
 
-  private async drawCell(cell: Cell, ticket: number): Promise<void> {
-    const layer = this.layerAt(cell.place);
-    const { item, scale } = this.context.store.selection;
-    const pixels = Math.max(16, Math.round(this.size.side * Math.min(2, globalThis.devicePixelRatio || 1)));
-    const tile = await this.context.reader.block({
-      series: this.context.reader.headSeries(cell.place, cell.head),
-      item: Math.min(item, layer.items - 1),
-      queries: { start: 0, stop: layer.queries },
-      keys: { start: 0, stop: layer.keys },
-      maxRows: pixels,
-      maxColumns: pixels,
+  private window(): { first: number; last: number } {
+    const rowHeight = this.grid.side + this.grid.gap;
+    const height = Math.max(0, this.element.clientHeight - HEADER_HEIGHT);
+    return visibleRows({ count: this.lines.length, rowHeight, height }, this.element.scrollTop);
+  }
+
+  private addRow(place: number): void {
+    const line = this.lines[place];
+    if (line === undefined) return;
+    const row = new ModelRow(this.context, line, this.grid, place, this.id);
+    this.rows.set(place, row);
+    row.mark(this.cursor?.layer === line.layer ? this.cursor.head : null);
+    row.paint(this.tiles);
+    this.body.append(row.element);
+  }
+
+  /** Numbers of heads, or ranks where each layer has an order of its own. */
+  private writeHeader(heads: number): void {
+    const { order } = this.context.store.selection;
+    const step = this.grid.side + this.grid.gap;
+    const numbers = this.lines.find((line) => line.info.heads.length === heads)?.info.heads ?? [];
+    const corner = element("div", { class: "attn-model-corner attn-muted", role: "columnheader" }, "Layer");
+    const names = Array.from({ length: heads }, (_, column) => {
+      const number = order === "number" ? String(numbers[column] ?? column) : `${column + 1}.`;
+      const words = order === "number" ? `Head ${number}` : `Place ${column + 1} by ${order}`;
+      const name = element("div", { class: "attn-model-head attn-number", role: "columnheader", title: words, "aria-label": words }, number);
+      name.style.width = `${step}px`;
+      if (order === "number") name.style.setProperty("--attn-head", this.context.colours().head(column, heads));
+      return name;
     });
-    if (ticket !== this.ticket) return;
-    const range = { scale, max: largest(tile.values) };
-    const picture = heatPicture(tile.values, tile.rows, tile.columns, range, heatPalette(this.context.colours()));
-    cell.canvas.width = tile.columns;
-    cell.canvas.height = tile.rows;
-    cell.canvas.getContext("2d")?.drawImage(picture, 0, 0);
+    refill(this.header, corner, ...names);
   }
-
-  private layerAt(place: number): LayerInfo {
-    const layer = this.context.trace.layers[place];
-    if (layer === undefined) throw new Error(`there is no layer ${place}`);
-    return layer;
-  }
-}
-
-function inSight(row: HTMLElement, scroller: HTMLElement): boolean {
-  const { top, bottom } = row.getBoundingClientRect();
-  const view = scroller.getBoundingClientRect();
-  return bottom >= view.top - view.height && top <= view.bottom + view.height;
 }

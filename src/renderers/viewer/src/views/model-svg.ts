@@ -1,40 +1,63 @@
-/** The model view as a self-contained SVG: thumbnails as embedded PNG, numbers as text. */
+/** The model view as SVG: every head's picture as an embedded PNG, names as text. */
 
 import { create } from "d3-selection";
-import { FONT_FAMILY, FONT_SIZE } from "../draw/rulers-draw";
 import { visible } from "../data/tokens";
-import type { Cell } from "./model-grid";
+import { heatPalette, heatPicture } from "../draw/heatmap";
+import { drawLegend } from "../draw/legend";
+import { FONT_FAMILY, textGroup } from "../draw/rulers-draw";
+import { LEGEND_CAPTION, legendTicks } from "./model-words";
+import type { ModelGrid } from "./model-grid";
+import { rangeOf, type ModelTiles } from "./model-tiles";
 import type { ViewContext } from "./view";
 
-const MARGIN = 16;
-const NAMES = 56;
-const HEAD = 44;
-const GAP = 8;
-const NUMBER = 14;
+export interface ModelSvgParts {
+  readonly context: ViewContext;
+  readonly grid: ModelGrid;
+  readonly tiles: ModelTiles;
+  readonly title: string;
+}
 
-export function exportModel(context: ViewContext, rows: readonly (readonly Cell[])[], side: number): SVGSVGElement {
+const MARGIN = 16;
+const TOP = 62;
+const LABEL = 120;
+const LEGEND_WIDTH = 150;
+const LEGEND = 40;
+
+export function modelSvg({ context, grid, tiles, title }: ModelSvgParts): SVGSVGElement {
+  const { side, gap } = grid.grid;
+  const { scale, order } = context.store.selection;
   const colours = context.colours();
-  const columns = Math.max(0, ...rows.map((row) => row.length));
-  const width = 2 * MARGIN + NAMES + columns * (side + GAP);
-  const height = MARGIN + HEAD + rows.length * (side + GAP + NUMBER);
-  const root = create("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("viewBox", `0 0 ${width} ${height}`);
-  root.attr("width", width).attr("height", height).attr("font-family", FONT_FAMILY).attr("font-size", FONT_SIZE).attr("role", "img");
-  root.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
-  const title = root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12).attr("font-size", 14).attr("font-weight", 600);
-  title.attr("fill", colours.text).text(visible(`${context.trace.model}: all heads`));
-  root.append("text").attr("x", MARGIN).attr("y", MARGIN + 28).attr("fill", colours.muted).text("Each map from 0 to its own largest weight");
-  rows.forEach((row, line) => {
-    const y = MARGIN + HEAD + line * (side + GAP + NUMBER);
-    const layer = context.trace.layers[row[0]?.place ?? 0];
-    root.append("text").attr("x", MARGIN).attr("y", y + side / 2).attr("fill", colours.muted).text(`layer ${layer?.index ?? ""}`);
-    row.forEach((cell, column) => {
-      const x = MARGIN + NAMES + column * (side + GAP);
-      const image = root.append("image").attr("x", x).attr("y", y).attr("width", side).attr("height", side);
-      image.attr("preserveAspectRatio", "none").attr("image-rendering", "pixelated").attr("href", cell.canvas.toDataURL("image/png"));
-      root.append("rect").attr("x", x).attr("y", y).attr("width", side).attr("height", side).attr("fill", "none").attr("stroke", colours.line);
-      const number = String(layer?.heads[cell.head] ?? cell.head);
-      root.append("text").attr("x", x).attr("y", y + side + 11).attr("fill", colours.muted).text(number);
+  const palette = heatPalette(colours);
+  const heads = Math.max(...grid.lines.map((line) => line.heads.length));
+  const width = Math.max(440, 2 * MARGIN + LABEL + heads * (side + gap));
+  const height = TOP + grid.lines.length * (side + gap) + LEGEND + MARGIN;
+  const svg = create("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height);
+  svg.attr("viewBox", `0 0 ${width} ${height}`).attr("font-family", FONT_FAMILY).attr("font-size", 11).attr("role", "img").attr("aria-label", title);
+  svg.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
+  svg.append("text").attr("x", MARGIN).attr("y", MARGIN + 12).attr("font-size", 14).attr("font-weight", 600).attr("fill", colours.text).text(title);
+  grid.lines.forEach((line, row) => {
+    const y = TOP + row * (side + gap);
+    const label = svg.append("text").attr("x", MARGIN + LABEL - 10).attr("y", y + side / 2).attr("dy", "0.35em").attr("text-anchor", "end").attr("fill", colours.text);
+    const number = String(line.info.index);
+    label.text(line.label === "" || line.label === number ? `layer ${number}` : `${number} ${visible(line.label)}`);
+    line.heads.forEach((head, column) => {
+      const x = MARGIN + LABEL + column * (side + gap);
+      const tile = tiles.tile({ layer: line.layer, head });
+      const number = line.info.heads[head] ?? head;
+      if (row === 0 || order !== "number") {
+        const name = svg.append("text").attr("x", x + side / 2).attr("y", y - 3).attr("text-anchor", "middle").attr("fill", colours.muted);
+        name.attr("font-size", order === "number" ? 11 : 9).text(order === "number" && column === 0 ? `head ${number}` : String(number));
+      }
+      const frame = svg.append("rect").attr("x", x).attr("y", y).attr("width", side).attr("height", side).attr("fill", "none").attr("stroke", colours.line);
+      if (tile === undefined) return;
+      const picture = heatPicture(tile.values, tile.rows, tile.columns, rangeOf(tile, scale), palette);
+      const image = svg.append("image").attr("x", x).attr("y", y).attr("width", side).attr("height", side).attr("preserveAspectRatio", "none");
+      image.attr("image-rendering", "pixelated").attr("opacity", line.dimmed.has(head) ? 0.2 : 1).attr("href", picture.toDataURL("image/png"));
+      frame.raise();
     });
   });
-  return root.node() as SVGSVGElement;
+  const legend = textGroup(svg.node() as SVGSVGElement).attr("transform", `translate(${MARGIN + LABEL},${height - LEGEND})`);
+  drawLegend(legend, LEGEND_WIDTH, legendTicks(scale), (share) => colours.heat(share), [], colours);
+  svg.append("text").attr("x", MARGIN + LABEL + LEGEND_WIDTH + 10).attr("y", height - LEGEND + 9).attr("fill", colours.muted).text(LEGEND_CAPTION);
+  return svg.node() as SVGSVGElement;
 }

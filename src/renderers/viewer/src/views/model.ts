@@ -1,22 +1,18 @@
-/** The model view: every head of every layer as a thumbnail, to find the ones worth opening. */
+/** The model view: a small picture of every head, layers down and heads across. */
 
-import { element, freshId, refill } from "../shell/dom";
-import { VIEW_NAMES, type HeadFigure, type Selection, type ViewName } from "../state/selection";
-import { ModelGrid, type Cell } from "./model-grid";
-import { patternsIn } from "./model-order";
-import { exportModel } from "./model-svg";
-import { headRows, headSentence, headTitle, MODEL_HELP } from "./model-words";
+import { element } from "../shell/dom";
+import { groupOf } from "../shell/layers";
+import type { Selection } from "../state/selection";
+import { ModelControls } from "./model-controls";
+import { ModelGrid } from "./model-grid";
+import { followGrid, MODEL_HELP, type GridActions } from "./model-input";
+import { matchesPattern, orderedHeads, patternCounts, shortNames } from "./model-order";
+import { ModelPreview, PREVIEW_WIDTH } from "./model-preview";
+import type { GridLine } from "./model-row";
+import { modelSvg } from "./model-svg";
+import { ModelTiles, type HeadPlace } from "./model-tiles";
+import { cellName, headFigures, headName, pictureTitle } from "./model-words";
 import type { View, ViewContext } from "./view";
-
-const ORDERS: readonly (readonly [HeadFigure, string])[] = [
-  ["number", "Number"],
-  ["entropy", "Entropy, highest first"],
-  ["distance", "Distance, furthest first"],
-  ["pattern", "Pattern"],
-];
-const EXPORT_SIDE = 64;
-/** A change of these means other thumbnails; of any other field, other marks on the same. */
-const NEW_PICTURES: readonly (keyof Selection)[] = ["item", "order", "special", "sink", "scale"];
 
 export function createModelView(): View {
   let view: ModelView | null = null;
@@ -27,7 +23,7 @@ export function createModelView(): View {
     mount(host, context) {
       view = new ModelView(host, context);
     },
-    redraw: () => view?.load(),
+    redraw: () => view?.redraw(),
     unmount() {
       view?.destroy();
       view = null;
@@ -36,85 +32,162 @@ export function createModelView(): View {
   };
 }
 
+/** A change of these means other numbers; a change of the layer only when it leads to another group. */
+const NEW_NUMBERS: readonly (keyof Selection)[] = ["item", "special", "sink", "pair"];
+/** Narrower views have no room for the preview beside the grid. */
+const ROOM_FOR_PREVIEW = 780;
+
 class ModelView {
+  private readonly tiles: ModelTiles;
+  private readonly controls: ModelControls;
   private readonly grid: ModelGrid;
-  private readonly scroller: HTMLElement;
-  private readonly order = element("select", {});
-  private readonly pattern = element("select", {});
-  private readonly stop: () => void;
+  private readonly preview: ModelPreview;
+  private readonly root: HTMLElement;
+  private readonly stops: readonly (() => void)[];
+  private group = "";
+  private keyboard: HeadPlace | null = null;
 
   constructor(
     host: HTMLElement,
     private readonly context: ViewContext,
   ) {
-    this.grid = new ModelGrid(context);
-    this.scroller = element("div", { class: "attn-overview-scroller" }, this.grid.element);
-    const note = element("span", { class: "attn-muted" }, "Each map goes from 0 to its own largest weight.");
-    const bar = element("div", { class: "attn-overview-bar" }, ...labelled("Order heads by", this.order), ...labelled("Pattern", this.pattern), note);
-    host.append(element("div", { class: "attn-overview" }, bar, this.scroller));
-    refill(this.order, ...ORDERS.map(([value, text]) => element("option", { value }, text)));
-    this.order.addEventListener("change", () => context.store.select({ order: this.order.value as HeadFigure }));
-    this.pattern.addEventListener("change", () => context.store.select({ pattern: this.pattern.value }));
-    this.scroller.addEventListener("scroll", () => this.drawInSight(), { passive: true });
-    this.listen();
-    this.stop = context.store.onSelection((next, before) => this.onSelection(next, before));
-    this.load();
+    const { store } = context;
+    this.tiles = new ModelTiles(context);
+    this.controls = new ModelControls(context);
+    this.grid = new ModelGrid(context, this.tiles);
+    this.preview = new ModelPreview(context, this.tiles);
+    const body = element("div", { class: "attn-model-window" }, this.grid.element, this.preview.element);
+    this.root = element("div", { class: "attn-model" }, this.controls.element, body);
+    host.append(this.root);
+    const onScroll = (): void => this.track(this.load(this.grid.scroll()));
+    this.grid.element.addEventListener("scroll", onScroll, { passive: true });
+    this.stops = [
+      store.onSelection((next, before) => this.onSelection(next, before)),
+      store.onFocus(() => this.onFocus()),
+      followGrid(this.grid, this.actions()),
+      () => this.grid.element.removeEventListener("scroll", onScroll),
+    ];
+    this.start();
   }
 
-  /** Builds everything anew for the room there is. */
-  load(): void {
-    const { trace, store } = this.context;
-    const names = patternsIn(trace, store.selection.item);
-    refill(this.pattern, element("option", { value: "" }, "All"), ...names.map((name) => element("option", { value: name }, name)));
-    this.order.value = store.selection.order;
-    this.pattern.value = store.selection.pattern;
-    this.context.explain("");
-    this.grid.build(this.scroller.clientWidth, this.scroller.clientHeight);
-    this.drawInSight();
-  }
-
-  async toSvg(): Promise<SVGSVGElement> {
-    await this.grid.draw(null);
-    return exportModel(this.context, this.grid.cells, EXPORT_SIDE);
+  redraw(): void {
+    this.layOut();
+    this.track(this.preview.redraw());
   }
 
   destroy(): void {
-    this.stop();
-    this.grid.stop();
-    this.context.tooltip.hide();
+    this.tiles.stop();
+    this.preview.stop();
+    for (const stop of this.stops) stop();
+  }
+
+  async toSvg(): Promise<SVGSVGElement> {
+    await this.tiles.load(this.grid.lines.map((line) => line.layer), (layer) => this.grid.paint(layer));
+    return modelSvg({ context: this.context, grid: this.grid, tiles: this.tiles, title: pictureTitle(this.context, this.group) });
   }
 
   private onSelection(next: Selection, before: Selection): void {
-    if (NEW_PICTURES.some((field) => next[field] !== before[field])) return this.load();
-    this.pattern.value = next.pattern;
-    this.grid.mark();
+    if (next.view !== "model") return;
+    const group = groupOf(this.context.trace, next.layer).name;
+    if (group !== this.group || NEW_NUMBERS.some((field) => next[field] !== before[field])) {
+      this.start();
+      return;
+    }
+    if (next.order !== before.order || next.pattern !== before.pattern) this.layOut();
+    if (next.scale !== before.scale) {
+      this.controls.drawLegend();
+      this.grid.paintAll();
+      this.track(this.preview.redraw());
+    }
+    this.grid.mark(this.pointed());
   }
 
-  private drawInSight(): void {
-    this.context.drawing(this.grid.draw(this.scroller).catch((error: unknown) => this.context.fail(error)));
+  /** Another group, item or choice of tokens: nothing that was read is of use. */
+  private start(): void {
+    const { reader, trace, store } = this.context;
+    this.group = groupOf(trace, store.selection.layer).name;
+    this.keyboard = null;
+    this.tiles.reset();
+    const empty = reader.queries().length === 0 || reader.keys().length === 0;
+    this.root.hidden = empty;
+    if (empty) {
+      this.context.explain('No token is left to show: all are padding, hidden or filtered out. Show special tokens or choose "all" for the sentence pair.');
+      return;
+    }
+    this.layOut();
+    this.track(this.preview.redraw());
   }
 
-  private listen(): void {
-    const { element: grid } = this.grid;
-    grid.addEventListener("pointerover", (event) => this.point(this.cellAt(event.target), event));
-    grid.addEventListener("pointermove", (event) => this.point(this.cellAt(event.target), event));
-    grid.addEventListener("pointerleave", () => this.leave());
-    grid.addEventListener("focusin", (event) => this.announce(this.cellAt(event.target)));
-    grid.addEventListener("click", (event) => this.open(this.cellAt(event.target), event.shiftKey));
-    grid.addEventListener("keydown", (event) => this.onKey(event));
+  private layOut(): void {
+    if (this.root.hidden) return;
+    const beside = this.root.clientWidth >= ROOM_FOR_PREVIEW;
+    const lines = this.lines();
+    const { item } = this.context.store.selection;
+    this.preview.place(!beside, false);
+    this.controls.show(patternCounts(lines.map((line) => line.info), item));
+    this.controls.drawLegend();
+    this.grid.element.setAttribute("aria-label", pictureTitle(this.context, this.group));
+    this.grid.show(lines, beside ? PREVIEW_WIDTH : 0);
+    this.tiles.setPixels(this.grid.grid.side * Math.min(2, window.devicePixelRatio || 1));
+    this.track(this.load(this.grid.scroll()));
   }
 
-  private cellAt(target: EventTarget | null): Cell | undefined {
-    const button = target instanceof Element ? target.closest("button") : null;
-    return this.grid.cells.flat().find((cell) => cell.button === button);
+  private lines(): GridLine[] {
+    const { trace, store } = this.context;
+    const { item, order, pattern, layer: selected } = store.selection;
+    const { layers } = groupOf(trace, selected);
+    const labels = shortNames(layers.map((layer) => trace.layers[layer]?.name ?? ""));
+    return layers.flatMap((layer, place) => {
+      const info = trace.layers[layer];
+      if (info === undefined) return [];
+      const heads = orderedHeads(info, item, order);
+      const dimmed = new Set(heads.filter((head) => !matchesPattern(info, item, head, pattern)));
+      return [{ layer, info, label: labels[place] ?? "", heads, dimmed }];
+    });
   }
 
-  private point(cell: Cell | undefined, event: PointerEvent): void {
-    const layer = cell === undefined ? undefined : this.context.trace.layers[cell.place];
-    if (cell === undefined || layer === undefined) return this.leave();
-    this.context.store.point({ layer: cell.place, head: cell.head });
-    const rows = headRows(layer, this.context.store.selection.item, cell.head);
-    this.context.tooltip.show(event.clientX, event.clientY, headTitle(layer, cell.head), rows);
+  private load(layers: readonly number[]): Promise<void> {
+    return this.tiles.load(layers, (layer) => this.grid.paint(layer));
+  }
+
+  private pointed(): HeadPlace | null {
+    const { layer, head } = this.context.store.focus;
+    return layer === null || head === null ? null : { layer, head };
+  }
+
+  private onFocus(): void {
+    const pointed = this.pointed();
+    this.grid.mark(pointed);
+    this.track(this.preview.show(pointed));
+  }
+
+  private actions(): GridActions {
+    const { store, tooltip, trace } = this.context;
+    return {
+      point: (place, event) => {
+        if (place === null) return this.leave();
+        const info = trace.layers[place.layer];
+        if (info === undefined) return;
+        this.keyboard = place;
+        const cell = this.grid.placeOf(place);
+        this.preview.place(this.root.clientWidth < ROOM_FOR_PREVIEW, event.clientX > this.middle());
+        if (cell !== null) store.point({ layer: place.layer, head: place.head });
+        tooltip.show(event.clientX, event.clientY, headName(info, place.head), headFigures(info, store.selection.item, place.head));
+      },
+      arrive: (place) => {
+        this.keyboard = place;
+        tooltip.hide();
+        const cell = this.grid.placeOf(place);
+        if (cell !== null) this.grid.reveal(cell.row, cell.column);
+        this.track(this.load(this.grid.scroll()));
+        store.point({ layer: place.layer, head: place.head });
+        const info = trace.layers[place.layer];
+        if (info !== undefined) this.context.announce(cellName(info, store.selection.item, place.head));
+      },
+      open: (place, inMatrix) => store.select({ view: inMatrix ? "matrix" : "head", layer: place.layer, heads: [place.head] }),
+      leave: () => this.leave(),
+      cursor: () => this.keyboard ?? this.firstPlace(),
+    };
   }
 
   private leave(): void {
@@ -122,63 +195,19 @@ class ModelView {
     this.context.store.point({});
   }
 
-  private announce(cell: Cell | undefined): void {
-    const layer = cell === undefined ? undefined : this.context.trace.layers[cell.place];
-    if (cell === undefined || layer === undefined) return;
-    this.context.store.point({ layer: cell.place, head: cell.head });
-    this.context.announce(headSentence(layer, this.context.store.selection.item, cell.head));
+  private firstPlace(): HeadPlace | null {
+    const { selection } = this.context.store;
+    const line = this.grid.lines.find(({ layer }) => layer === selection.layer) ?? this.grid.lines[0];
+    const head = line?.heads[0];
+    return line === undefined || head === undefined ? null : { layer: line.layer, head };
   }
 
-  private open(cell: Cell | undefined, asMatrix: boolean): void {
-    if (cell === undefined) return;
-    const view: ViewName = VIEW_NAMES[asMatrix ? 3 : 0] ?? "head";
-    this.context.store.select({ view, layer: cell.place, heads: [cell.head] });
+  private middle(): number {
+    const { left, width } = this.root.getBoundingClientRect();
+    return left + width / 2;
   }
 
-  private onKey(event: KeyboardEvent): void {
-    const cell = this.cellAt(event.target);
-    const rows = this.grid.cells;
-    const line = rows.findIndex((row) => row.some((one) => one === cell));
-    const row = rows[line];
-    if (cell === undefined || row === undefined) return;
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      return this.open(cell, event.shiftKey);
-    }
-    const column = row.indexOf(cell);
-    const next = neighbour(rows, line, column, event.key);
-    if (next === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    cell.button.tabIndex = -1;
-    next.button.tabIndex = 0;
-    next.button.focus();
+  private track(work: Promise<unknown>): void {
+    this.context.drawing(work.catch((error: unknown) => this.context.fail(error)));
   }
-}
-
-function neighbour(rows: readonly (readonly Cell[])[], line: number, column: number, key: string): Cell | undefined {
-  const row = rows[line] ?? [];
-  const at = (cells: readonly Cell[] | undefined): Cell | undefined => cells?.[Math.min(column, cells.length - 1)];
-  switch (key) {
-    case "ArrowLeft":
-      return row[column - 1];
-    case "ArrowRight":
-      return row[column + 1];
-    case "ArrowUp":
-      return at(rows[line - 1]);
-    case "ArrowDown":
-      return at(rows[line + 1]);
-    case "Home":
-      return row[0];
-    case "End":
-      return row.at(-1);
-    default:
-      return undefined;
-  }
-}
-
-function labelled(text: string, select: HTMLSelectElement): [HTMLElement, HTMLElement] {
-  select.id = freshId("select");
-  select.className = "attn-select";
-  return [element("label", { for: select.id, class: "attn-label" }, text), select];
 }

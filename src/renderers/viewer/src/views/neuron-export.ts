@@ -40,8 +40,8 @@ export function exportNeuron(table: NeuronTable, colours: Colours, title: string
   root.attr("font-family", FONT_FAMILY).attr("font-size", FONT_SIZE).attr("role", "img").attr("aria-label", title);
   root.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
   const page: Page = { all: root.append("g").attr("transform", `translate(${MARGIN},0)`), style, widths, starts, colours };
-  write(page, 0, MARGIN + 12, title, colours.text).attr("font-size", 14).attr("font-weight", 600);
-  lines.forEach((line, place) => write(page, 0, MARGIN + 12 + LINE * (place + 1), line, colours.muted));
+  write(page, 0, MARGIN + 12, visible(title), colours.text).attr("font-size", 14).attr("font-weight", 600);
+  lines.forEach((line, place) => write(page, 0, MARGIN + 12 + LINE * (place + 1), visible(line), colours.muted));
   const legend = create("svg:svg").node() as SVGSVGElement;
   drawNeuronLegend(legend, { vector: style.data.vectorLimit, product: style.data.productLimit }, colours);
   select(legend).attr("y", top - LEGEND_HEIGHT - 6);
@@ -105,9 +105,9 @@ function drawVector(page: Page, x: number, y: number, values: Float32Array, limi
 }
 
 function fitted(text: string, room: number): string {
-  return isolated(fitText(visible(text), room, measureText));
+  return isolated(fitText(text, room, measureText));
 }
 
 function write(page: Page, x: number, y: number, text: string, fill: string) {
-  return page.all.append("text").attr("x", x).attr("y", y).attr("fill", fill).text(visible(text));
+  return page.all.append("text").attr("x", x).attr("y", y).attr("fill", fill).text(text);
 }

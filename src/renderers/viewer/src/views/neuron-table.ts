@@ -53,6 +53,10 @@ export class NeuronTable {
     this.element = this.scroller;
   }
 
+  hasSteps(steps: readonly Step[]): boolean {
+    return steps.length === this.steps.length && steps.every((step, place) => step.title === this.steps[place]?.title);
+  }
+
   /** Shows one query's numbers. `keys` are the positions of the rows, `dimensions` the order inside the strips. */
   show(data: NeuronData, keys: readonly number[], dimensions: readonly number[]): void {
     const { context, steps } = this;

@@ -7,7 +7,7 @@ import type { Selection } from "../state/selection";
 import { button, element } from "../shell/dom";
 import { byWeight } from "./matrix-order";
 import { byContribution } from "./neuron-arithmetic";
-import { formulaOf, stepsOf } from "./neuron-columns";
+import { formulaOf, stepsOf, type Step } from "./neuron-columns";
 import { keyVector, readNeuron, type NeuronData } from "./neuron-data";
 import { createNeuronElements, drawNeuronLegend, type DimensionOrder, type KeyOrder, type NeuronElements } from "./neuron-elements";
 import { exportNeuron } from "./neuron-export";
@@ -100,27 +100,37 @@ class NeuronView {
   private build(): void {
     const layer = this.context.layer();
     const { body, root } = this.elements;
-    this.input?.stop();
     this.data = null;
-    this.table = null;
     this.wanted = "";
     root.toggleAttribute("data-empty", layer.vectors === null);
     if (layer.vectors === null) {
       this.ticket += 1;
+      this.takeTableAway();
       this.context.explain(whyNoVectors(layer));
       body.replaceChildren(this.otherLayers());
       return;
     }
     this.context.explain("");
-    const steps = stepsOf(layer.scoring, layer.scoring?.biasHeld ?? false);
-    this.table = new NeuronTable(this.context, steps);
-    this.input = new NeuronInput(this.context, this.table, steps, () => this.mark());
-    body.replaceChildren(this.list.element, this.table.element);
+    this.makeTable(stepsOf(layer.scoring, layer.scoring?.biasHeld ?? false));
     const { item } = this.context.store.selection;
     const axis = this.context.queryAxis();
     this.list.setTokens(this.context.reader.queries(), (query) => labelOf(axis, item, query));
     this.unseen = true;
     this.load();
+  }
+
+  /** Layers of one model mostly have the same steps, and then the table stays. */
+  private makeTable(steps: readonly Step[]): void {
+    if (this.table?.hasSteps(steps) === true) return;
+    this.takeTableAway();
+    this.table = new NeuronTable(this.context, steps);
+    this.input = new NeuronInput(this.context, this.table, steps, () => this.mark());
+    this.elements.body.replaceChildren(this.list.element, this.table.element);
+  }
+
+  private takeTableAway(): void {
+    this.input?.stop();
+    [this.input, this.table] = [null, null];
   }
 
   private otherLayers(): HTMLElement {

@@ -25,7 +25,7 @@ class Small implements TileSource {
 function setUp() {
   const source = new Small();
   const store = new Store(source.trace, firstSelection(source.trace));
-  return { store, reader: createReader(source, store) };
+  return { source, store, reader: createReader(source, store) };
 }
 
 const block = { item: 0, queries: { start: 1, stop: 2 }, keys: { start: 0, stop: 3 }, maxRows: 1, maxColumns: 3 };
@@ -62,4 +62,46 @@ it("lists what is not hidden", () => {
   store.select({ special: "hide" });
   expect(reader.queries()).toEqual([1, 2]);
   expect(reader.keys()).toEqual([1, 2]);
+});
+
+it("filters pairs only where both sides have sentences", () => {
+  const segments = [[0, 1, 1]];
+  const axes = { pair: axisInfo(3, { segments }), plain: axisInfo(3) };
+  const layers = [layerInfo(3, 3, { queryAxis: "pair", keyAxis: "pair" }), layerInfo(3, 3, { queryAxis: "plain", keyAxis: "pair" })];
+  const trace = { ...traceInfo(axisInfo(3), layers), axes };
+  const store = new Store(trace, { ...firstSelection(trace), pair: "AB" });
+  const reader = createReader({ trace, tile: () => Promise.reject(), vectors: () => Promise.reject() }, store);
+  expect([reader.queries(), reader.keys()]).toEqual([[0], [1, 2]]);
+  store.select({ layer: 1 });
+  expect([reader.queries(), reader.keys()]).toEqual([[0, 1, 2], [0, 1, 2]]);
+});
+
+it("hides the sink among the keys, and among the queries where they are the same tokens", () => {
+  const axes = { tokens: axisInfo(3), other: axisInfo(3) };
+  const trace = { ...traceInfo(axisInfo(3), [layerInfo(3, 3), layerInfo(3, 3, { queryAxis: "other" })]), axes };
+  const store = new Store(trace, { ...firstSelection(trace), sink: "hide" });
+  const reader = createReader({ trace, tile: () => Promise.reject(), vectors: () => Promise.reject() }, store);
+  expect([reader.queries(), reader.keys()]).toEqual([[1, 2], [1, 2]]);
+  store.select({ layer: 1 });
+  expect([reader.queries(), reader.keys()]).toEqual([[0, 1, 2], [1, 2]]);
+});
+
+it("gives raw blocks as the source has them, whatever is discounted", async () => {
+  const { reader, store } = setUp();
+  store.select({ special: "discount" });
+  const series = reader.headSeries(0, 0);
+  expect(rounded((await reader.block({ ...block, series, raw: true })).values)).toEqual([0.5, 0.25, 0.25]);
+});
+
+it("asks a source for what the format names and nothing else", async () => {
+  const { reader, source } = setUp();
+  const asked: TileRequest[] = [];
+  const tile = source.tile.bind(source);
+  source.tile = (request) => {
+    asked.push(request);
+    return tile(request);
+  };
+  await reader.block({ ...block, series: reader.headSeries(1, 1) });
+  const { maxRows, maxColumns, item, queries, keys } = block;
+  expect(asked).toEqual([{ layer: 1, head: 1, item, queries, keys, maxRows, maxColumns }]);
 });

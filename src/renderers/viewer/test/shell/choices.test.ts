@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { activeFilters } from "../../src/shell/active-filters";
-import { chooseHead, nextToggle } from "../../src/shell/head-choice";
+import { chooseHead, nextToggle, shownHeads } from "../../src/shell/head-choice";
 import { keyOf } from "../../src/shell/keys";
 import { groupOf, groupTitle, lengthOf, sameDepth, sizeOf, stepLayer } from "../../src/shell/layers";
 import { nextMatch } from "../../src/shell/matches";
@@ -19,6 +19,11 @@ describe("heads", () => {
 
   it("never leaves no head", () => {
     expect(chooseHead([3], 3, true)).toEqual([3]);
+  });
+
+  it("shows one in the neuron view", () => {
+    expect(shownHeads({ view: "neuron", heads: [2, 5] })).toEqual([2]);
+    expect(shownHeads({ view: "matrix", heads: [2, 5] })).toEqual([2, 5]);
   });
 
   it("goes round with the arrow keys", () => {
@@ -95,7 +100,7 @@ describe("controls", () => {
     const shown = (view: typeof first.view) => relevantControls({ ...first, view }, plain, plain.layers[0]!);
     expect(shown("head")).toMatchObject({ layers: true, heads: true, threshold: true, scale: false, meanHeads: true });
     expect(shown("model")).toMatchObject({ layers: false, heads: false, threshold: false, scale: true, meanLayers: false });
-    expect(shown("neuron")).toMatchObject({ layers: true, heads: true, sink: false, meanHeads: false });
+    expect(shown("neuron")).toMatchObject({ layers: true, heads: true, severalHeads: false, sink: false, meanHeads: false });
     expect(shown("matrix")).toMatchObject({ layers: true, scale: true, threshold: false });
   });
 

@@ -68,6 +68,58 @@ it("answers a coarse whole map from the overview", async () => {
   expect([...(await source.tile({ ...coarse, maxRows: 4, maxColumns: 4 })).values]).toEqual(new Array(16).fill(0));
 });
 
+it("uses the overview for any whole cells of it, and the weights for anything finer", async () => {
+  const top = { encoding: "top", top: 1, values: "log8", index: "uint16" } as const;
+  // 5 x 5 positions in cells of 2 x 2; the weights say 0 everywhere, the overview does not, so it shows which was used.
+  const blocks = {
+    "weights-0": { block: top, bytes: new Array(5 * 3).fill(0) },
+    "overview-0": { block: { encoding: "log8", row_step: 2, column_step: 2 } as const, bytes: [255, 0, 0, 0, 0, 255, 0, 255, 0] },
+  };
+  const source = sourceOf(5, blocks, { heads: [0] });
+  const ask = async (start: number, stop: number, most: number) => {
+    const range = { start, stop };
+    return source.tile({ ...request, head: 0, queries: range, keys: range, maxRows: most, maxColumns: most });
+  };
+  // As many cells as the overview has, and more room than that, as long as a cell is not to be finer.
+  for (const most of [3, 4]) expect([...(await ask(0, 5, most)).values]).toEqual([1, 0, 0, 0, 0, 1, 0, 1, 0]);
+  expect([...(await ask(2, 5, 2)).values]).toEqual([0, 1, 1, 0]);
+  const coarse = await ask(0, 5, 2);
+  expect([coarse.rows, coarse.rowStep, ...coarse.values]).toEqual([2, 4, 1, 1, 1, 0]);
+  expect(Math.max(...(await ask(1, 5, 2)).values)).toBe(0);
+  expect(Math.max(...(await ask(0, 5, 5)).values)).toBe(0);
+});
+
+it("pools the largest keys of each row as they are put in their places", async () => {
+  const size = 9;
+  const top = 3;
+  const keysOf = (query: number) => [query % 3, 3 + (query % 2), 5 + (query % 4)];
+  const codeOf = (query: number, place: number) => 100 + ((query * 37 + place * 53) % 150);
+  const low = Array.from({ length: size }, (_, query) => keysOf(query).map((key, place, keys) => key - (keys[place - 1] ?? 0))).flat();
+  const codes = Array.from({ length: size }, (_, query) => keysOf(query).map((_key, place) => codeOf(query, place))).flat();
+  const block = { encoding: "top", top, values: "log8", index: "uint32" } as const;
+  const zeros = new Array(3 * size * top).fill(0);
+  const source = sourceOf(size, { "weights-0": { block, bytes: [...low, ...zeros, ...codes] } }, { heads: [0] });
+  const ranges = { queries: { start: 1, stop: 9 }, keys: { start: 2, stop: 8 } };
+  const tile = await source.tile({ ...request, head: 0, ...ranges, maxRows: 3, maxColumns: 2 });
+  const expected = new Array(6).fill(0);
+  for (let query = 1; query < 9; query += 1) {
+    keysOf(query).forEach((key, place) => {
+      if (key < 2 || key >= 8) return;
+      const cell = Math.floor((query - 1) / 3) * 2 + Math.floor((key - 2) / 3);
+      expected[cell] = Math.max(expected[cell], 2 ** (((codeOf(query, place) - 255) * 16) / 254));
+    });
+  }
+  expect([...tile.values].map((value) => value.toFixed(6))).toEqual(expected.map((value) => value.toFixed(6)));
+});
+
+it("shows a negative weight where a cell is one position, and a missing one always", async () => {
+  const block = { encoding: "top", top: 2, values: "float16", index: "uint16" } as const;
+  const half = [0x00, 0xb8, 0x00, 0x38, 0x00, 0x7e, 0x00, 0x38]; // -0.5, 0.5; NaN, 0.5
+  const source = sourceOf(2, { "weights-0": { block, bytes: [0, 1, 0, 1, 0, 0, 0, 0, ...half] } }, { heads: [0] });
+  expect([...(await source.tile({ ...request, head: 0 })).values]).toEqual([-0.5, 0.5, NaN, 0.5]);
+  expect([...(await source.tile({ ...request, head: 0, maxColumns: 1 })).values]).toEqual([0.5, NaN]);
+});
+
 it("gives a head the vectors of its key head, with bias and mask", async () => {
   const half = (values: readonly number[]) => values.flatMap((value) => [0, value === 1 ? 0x3c : value === 2 ? 0x40 : 0]);
   const query = half([1, 2, 2, 1]); // two heads, two queries, one dimension

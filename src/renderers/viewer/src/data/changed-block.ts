@@ -1,0 +1,82 @@
+/**
+ * Blocks of weights that a source does not have as they are to be shown: means of several heads, and rows with some keys
+ * taken out.
+ *
+ * Both need every single weight, and are pooled last: the largest of means is not the mean of the largest. So they are
+ * read some rows at a time, and never held as a whole.
+ */
+
+import { emptyCells, lengthOf, poolRows, shapeOf } from "../source/pool";
+import { SourceError, type Range, type Tile, type TileRequest, type TileSource } from "../source/source";
+import { discount } from "./discount";
+
+/** Weights of one head that are read at once; the same as what Python computes at once. */
+const READ_WEIGHTS = 1 << 20;
+/** Heads that are read at the same time. */
+const READ_TOGETHER = 8;
+/** Every weight of one head at 16,384 tokens: a gigabyte, and some seconds. */
+const MOST_WEIGHTS = 2 ** 28;
+
+export interface ChangedBlock extends Omit<TileRequest, "layer" | "head"> {
+  /** The mean is over these. */
+  readonly parts: readonly { readonly layer: number; readonly head: number }[];
+  /** Keys whose weights are taken out of each row. */
+  readonly without: readonly number[];
+  /** How many keys a whole row has. */
+  readonly allKeys: number;
+}
+
+/** Rejects with a SourceError when more weights are needed than can be read in reasonable time. */
+export async function changedBlock(source: TileSource, block: ChangedBlock): Promise<Tile> {
+  const shape = shapeOf(block.queries, block.keys, block.maxRows, block.maxColumns);
+  const columns = block.without.length > 0 ? { start: 0, stop: block.allKeys } : block.keys;
+  refuseTooMany(block, columns);
+  const cells = emptyCells(shape);
+  const rows = Math.max(1, Math.floor(READ_WEIGHTS / lengthOf(columns)));
+  for (let start = block.queries.start; start < block.queries.stop; start += rows) {
+    const queries = { start, stop: Math.min(block.queries.stop, start + rows) };
+    poolRows(await meanOfRows(source, block, queries, columns), start - block.queries.start, shape, cells);
+  }
+  return { ...shape, values: cells };
+}
+
+/** (queries, keys) at full resolution. */
+async function meanOfRows(source: TileSource, block: ChangedBlock, queries: Range, columns: Range): Promise<Float32Array> {
+  const { parts, without, keys, item } = block;
+  const mean = new Float32Array(lengthOf(queries) * lengthOf(keys));
+  const size = { maxRows: lengthOf(queries), maxColumns: lengthOf(columns) };
+  for (let first = 0; first < parts.length; first += READ_TOGETHER) {
+    const together = parts.slice(first, first + READ_TOGETHER);
+    const tiles = await Promise.all(together.map((part) => source.tile({ ...part, item, queries, keys: columns, ...size })));
+    for (const { values } of tiles) {
+      // A source may give the same tile to others, so it is copied before it is changed.
+      const changed = without.length > 0 ? discount(values.slice(), block.allKeys, without) : values;
+      addColumns(mean, changed, columns, keys, 1 / parts.length);
+    }
+  }
+  return mean;
+}
+
+/** Adds the columns `keys` of `values` (rows over `columns`), times `factor`, to `sum` (rows over `keys`). */
+function addColumns(sum: Float32Array, values: Float32Array, columns: Range, keys: Range, factor: number): void {
+  const width = lengthOf(keys);
+  const given = lengthOf(columns);
+  const shift = keys.start - columns.start;
+  for (let row = 0; row * given < values.length; row += 1) {
+    for (let key = 0; key < width; key += 1) {
+      sum[row * width + key]! += factor * values[row * given + shift + key]!;
+    }
+  }
+}
+
+function refuseTooMany({ parts, queries, without }: ChangedBlock, columns: Range): void {
+  const needed = parts.length * lengthOf(queries) * lengthOf(columns);
+  if (needed <= MOST_WEIGHTS) return;
+  const what = parts.length > 1 ? `the mean of ${parts.length} heads` : "taking tokens out of the sums";
+  const fewer = without.length > 0 ? "show all tokens again" : "average fewer heads or layers";
+  const [rows, keys] = [lengthOf(queries), lengthOf(columns)].map((length) => length.toLocaleString("en"));
+  throw new SourceError(
+    `${what} would need ${Math.round(needed / 1e6).toLocaleString("en")} million weights for ${rows} × ${keys} tokens, ` +
+      `and the page reads at most ${Math.round(MOST_WEIGHTS / 1e6)} million; zoom in, or ${fewer}`,
+  );
+}
