@@ -49,7 +49,7 @@ export function createElements(actions: MatrixActions): MatrixElements {
   const bar = element("div", { class: "attn-matrix-bar" }, title, order, zoom);
   bar.append(legend);
   const caption = element("p", { class: "attn-matrix-caption", hidden: true });
-  const canvas = element("canvas", { role: "img" });
+  const canvas = element("canvas", { role: "img", "aria-label": "Heat map of the weights: queries down, keys across" });
   const pane = element("div", { class: "attn-matrix-pane", tabindex: 0, role: "application", "aria-roledescription": "heat map" }, canvas);
   const overlay = createOverlay();
   overlay.setAttribute("class", "attn-matrix-overlay");
