@@ -19,7 +19,7 @@ class Row:
     ``found`` of ``expected`` reference layers were captured and agree; ``extra`` are captured layers that the model
     does not return itself. ``difference`` is the largest absolute difference of a weight over all of them, to be
     compared with ``tolerance``. ``identical`` says whether every output tensor is bit-identical with and without
-    capture.
+    capture, and ``output_difference`` how far they are apart, where that is allowed.
     """
 
     family: str
@@ -35,6 +35,8 @@ class Row:
     identical: bool | None = None
     reference: str = ""
     note: str = ""
+    framework: str = "PyTorch"
+    output_difference: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The row as plain values."""

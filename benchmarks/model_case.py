@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from comparison import left_behind, output_tensors, same_output, state_of
 from conformance_rows import Row, Status
+from layer_checks import Examination, compare_coverage, compare_layers, no_attention, one_line
 
 import attncore
 
@@ -30,6 +31,7 @@ class Prepared:
     inputs: attncore.Inputs
     references: Sequence[np.ndarray] = ()
     tolerance: float = ABSOLUTE
+    bfloat16_steps: int = 0
     output_tolerance: float = 0.0
     output_rows: torch.Tensor | None = None
     notes_contain: str = ""
@@ -82,18 +84,6 @@ class ModelCase:
         )
 
 
-@dataclass
-class Examination:
-    """What a capture of one prepared model showed."""
-
-    found: int = 0
-    difference: float = 0.0
-    shape: tuple[int, ...] | None = None
-    identical: bool | None = None
-    faults: list[str] = field(default_factory=list)
-    trace: Any = None
-
-
 def examine(prepared: Prepared) -> Examination:
     """Everything that is wrong with a capture of this model, in words."""
     plain = run_plain(prepared)
@@ -107,13 +97,10 @@ def examine(prepared: Prepared) -> Examination:
         compare_layers(result, prepared)
         compare_output(result, prepared, plain, result.trace.output)
     except attncore.NoAttentionError as error:
-        coverage = str(error)
-        if prepared.references:
-            result.faults.append(f"NoAttentionError: {coverage}")
+        coverage = no_attention(result, prepared, error)
     except Exception as error:  # any failure is a fault of the capture, the plain run having passed
         result.faults.append(f"capture failed: {one_line(error)}")
-    if prepared.coverage_contains not in coverage:
-        result.faults.append(f'the coverage does not say "{prepared.coverage_contains}": {coverage}')
+    compare_coverage(result, prepared, coverage)
     result.faults += left_behind(before | RANDOM, state_of(prepared.model) | RANDOM)
     return result
 
@@ -128,37 +115,6 @@ def run_plain(prepared: Prepared) -> Any:
     return prepared.model(*prepared.inputs.args, **prepared.inputs.kwargs)
 
 
-def compare_layers(result: Examination, prepared: Prepared) -> None:
-    """Layer by layer, in the order of the calls; one too many is as wrong as one too few."""
-    layers = list(result.trace)
-    if len(layers) != len(prepared.references):
-        names = [f"{layer.name} {layer.shape}" for layer in layers]
-        coverage = str(result.trace.coverage)
-        result.faults.append(f"{len(layers)} layers, {len(prepared.references)} expected: {names}; {coverage}")
-        return
-    for place, (layer, reference) in enumerate(zip(layers, prepared.references, strict=True)):
-        compare_layer(result, prepared, layer, reference)
-        if prepared.kinds and layer.kind != prepared.kinds[place]:
-            result.faults.append(f"{layer.name} is called {layer.kind}, not {prepared.kinds[place]}")
-
-
-def compare_layer(result: Examination, prepared: Prepared, layer: Any, reference: np.ndarray) -> None:
-    """Shape, every weight, and the notes."""
-    weights = np.asarray(layer.weights, dtype=np.float64)
-    result.shape = result.shape or weights.shape
-    if weights.shape != reference.shape:
-        result.faults.append(f"{layer.name} has shape {weights.shape}, expected {reference.shape}")
-        return
-    difference = float(np.abs(weights - reference)[~np.isnan(reference)].max(initial=0.0))
-    result.difference = max(result.difference, difference)
-    if not difference <= prepared.tolerance:  # also when it is not a number
-        result.faults.append(f"{layer.name} differs by {difference:.1e}")
-        return
-    result.found += 1
-    if prepared.notes_contain not in "; ".join(layer.notes):
-        result.faults.append(f'{layer.name} has notes {layer.notes}, none about "{prepared.notes_contain}"')
-
-
 def compare_output(result: Examination, prepared: Prepared, plain: Any, captured: Any) -> None:
     """The output under capture is the plain one."""
     result.identical = same_output(plain, captured)
@@ -171,9 +127,3 @@ def compare_output(result: Examination, prepared: Prepared, plain: Any, captured
     worst = max((float((a - b).abs().max()) for a, b in zip(one, two, strict=True)), default=0.0) if shapes else None
     if worst is None or worst > prepared.output_tolerance:
         result.faults.append(f"the output changes by {worst}")
-
-
-def one_line(error: BaseException, longest: int = 200) -> str:
-    """An error's type and the start of its message, fit for a table."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text if len(text) <= longest else text[: longest - 1] + '…'}"

@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "attncore.cli": {"attncore", "typer", "numpy"},
     "attncore.backends": {"attncore", "numpy"},
     "attncore.backends.torch": {"attncore", "numpy", "torch"},
+    # Flax, Equinox and Keras it never imports: it looks for them among the modules that the user has imported.
+    "attncore.backends.jax": {"attncore", "numpy", "jax"},
     "attncore.renderers": {"attncore", "numpy"},
     "attncore.renderers.terminal": {"attncore", "numpy", "rich"},
     "attncore.renderers.matplotlib": {"attncore", "numpy", "matplotlib"},

@@ -19,7 +19,12 @@ from attncore.protocols import Backend, Renderer
 
 GROUP = "attncore"
 # What we ship comes through the same hooks as anybody else's plugin. The first renderer is the default.
-BUILT_IN = ("attncore.renderers.d3", "attncore.renderers.terminal", "attncore.backends.torch")
+BUILT_IN = (
+    "attncore.renderers.d3",
+    "attncore.renderers.terminal",
+    "attncore.backends.torch",
+    "attncore.backends.jax",
+)
 
 Thing = TypeVar("Thing", Backend, Renderer)
 

@@ -1,0 +1,304 @@
+"""What every axis of every value in a graph is made of: the data's batch and positions, or the parameters' heads.
+
+An axis is a product of atoms in row-major order: batch and heads folded into one axis are two atoms, and a reshape
+that unfolds them gives each its own axis again. An axis of length 1 has no atoms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import prod
+
+from attncore.dataflow import (
+    Broadcast,
+    Concatenate,
+    Contract,
+    Elementwise,
+    Fill,
+    Gather,
+    Node,
+    Opaque,
+    Pad,
+    Reduce,
+    Repeat,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+    Update,
+    Value,
+)
+
+DATA, PARAMETER, STATE = "data", "parameter", "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A factor of an axis; ``tags`` say where it comes from, ``place`` where it is in the product followed."""
+
+    length: int | None
+    tags: frozenset[str] = frozenset()
+    place: tuple[int, ...] | None = None
+
+
+Axis = tuple[Atom, ...]
+Axes = tuple[Axis, ...]
+Lookup = Callable[[Value], Axes]
+
+
+def single(length: int | None, tags: frozenset[str] = frozenset(), place: tuple[int, ...] | None = None) -> Axis:
+    """An axis of one atom."""
+    return () if length == 1 else (Atom(length, tags, place),)
+
+
+def tags_of(axis: Axis) -> frozenset[str]:
+    """Where any part of an axis comes from."""
+    return frozenset().union(*(atom.tags for atom in axis))
+
+
+def merged(one: Axis, other: Axis) -> Axis:
+    """The axis of two that are combined element by element."""
+    if not one or not other:
+        return one or other
+    if len(one) == len(other) and all(_alike(a, b) for a, b in zip(one, other, strict=True)):
+        return tuple(_joined(a, b) for a, b in zip(one, other, strict=True))
+    refined = _refined(one, other)
+    return refined if refined is not None else max(one, other, key=lambda axis: (_is_placed(axis), len(axis)))
+
+
+def _alike(one: Atom, other: Atom) -> bool:
+    return one.length == other.length or None in (one.length, other.length)
+
+
+def _joined(one: Atom, other: Atom) -> Atom:
+    length = one.length if one.length is not None else other.length
+    return Atom(length, one.tags | other.tags, one.place if one.place is not None else other.place)
+
+
+def _is_placed(axis: Axis) -> bool:
+    return any(atom.place is not None for atom in axis)
+
+
+def _refined(one: Axis, other: Axis) -> Axis | None:
+    """Both axes cut at the borders of either, which must fit into one another."""
+    lengths = [[atom.length or 0 for atom in axis] for axis in (one, other)]
+    if 0 in lengths[0] + lengths[1] or prod(lengths[0]) != prod(lengths[1]):
+        return None
+    borders = sorted({prod(known[at:]) for known in lengths for at in range(len(known) + 1)}, reverse=True)
+    if any(large % small for large, small in pairwise(borders)):
+        return None
+    shape = [large // small for large, small in pairwise(borders)]
+    first, second = reshaped((one,), shape), reshaped((other,), shape)
+    return tuple(atom for a, b in zip(first, second, strict=True) for atom in merged(a, b))
+
+
+def reshaped(axes: Sequence[Axis], shape: Sequence[int | None]) -> Axes:
+    """The axes after a reshape in row-major order; all that is known goes to every axis where they do not fit."""
+    waiting = [atom for axis in axes for atom in axis if atom.length != 1]
+    result: list[Axis] = [()] * len(shape)
+    ones = [at for at, length in enumerate(shape) if length == 1]
+    units = [atom for axis in axes for atom in axis if atom.length == 1]
+    # Which of several axes of length 1 became which cannot be told: the last ones stay the last.
+    for at, atom in zip(reversed(ones), reversed(units), strict=False):
+        result[at] = (atom,)
+    places = [at for at, length in enumerate(shape) if length != 1]
+    for at in reversed(places):
+        if at == places[0]:
+            result[at], waiting = tuple(waiting), []
+            known = [atom.length for atom in result[at]]
+            if shape[at] is not None and None not in known and prod(length or 0 for length in known) != shape[at]:
+                return _blurred(axes, shape)
+            continue
+        taken = _taken(waiting, shape[at])
+        if taken is None:
+            return _blurred(axes, shape)
+        result[at] = taken
+    return tuple(result) if not waiting else _blurred(axes, shape)
+
+
+def _taken(waiting: list[Atom], length: int | None) -> Axis | None:
+    """The last atoms of ``waiting``, taken out of it, whose lengths make ``length``; None where they do not fit."""
+    if length is None:
+        return (waiting.pop(),) if waiting and waiting[-1].length is None else None
+    taken: list[Atom] = []
+    while length > 1:
+        if not waiting or not waiting[-1].length:
+            return None
+        atom = waiting.pop()
+        assert atom.length
+        if length % atom.length == 0:
+            taken.insert(0, atom)
+            length //= atom.length
+        elif atom.length % length == 0:
+            waiting.append(_part(atom, atom.length // length, 0))
+            taken.insert(0, _part(atom, length, 1))
+            length = 1
+        else:
+            return None
+    return tuple(taken) if length == 1 else None
+
+
+def _part(atom: Atom, length: int, number: int) -> Atom:
+    return Atom(length, atom.tags, None if atom.place is None else (*atom.place, number))
+
+
+def _blurred(axes: Sequence[Axis], shape: Sequence[int | None]) -> Axes:
+    tags = frozenset().union(*(tags_of(axis) for axis in axes))
+    return tuple(single(length, tags) for length in shape)
+
+
+def cut(axis: Axis, before: int | None, after: int | None) -> Axis:
+    """An axis of which a part is left, or which has become longer."""
+    if before == after and before is not None:
+        return axis
+    place = next((atom.place for atom in axis if atom.place is not None), None)
+    return single(after, tags_of(axis), place)
+
+
+def transferred(node: Node, lookup: Lookup) -> tuple[Axes, ...]:
+    """The axes of a node's outputs, given those of its inputs; regions are not for this function."""
+    operation = node.operation
+    if isinstance(operation, Opaque):
+        return tuple(_opaque(node, number, lookup) for number in range(len(node.outputs)))
+    shape = node.outputs[0].shape
+    axes = _one_output(node, lookup)
+    fitted = tuple(axis if length != 1 else _units(axis) for axis, length in zip(axes, shape, strict=True))
+    return (fitted, *(_fresh(output) for output in node.outputs[1:]))
+
+
+def _units(axis: Axis) -> Axis:
+    """What an axis of length 1 can be made of: axes of length 1 that are followed."""
+    return tuple(atom for atom in axis if atom.length == 1 and atom.place is not None)
+
+
+def _fresh(value: Value) -> Axes:
+    return tuple(single(length) for length in value.shape)
+
+
+def _one_output(node: Node, lookup: Lookup) -> Axes:
+    operation, output = node.operation, node.outputs[0]
+    if isinstance(operation, Fill) or not node.inputs:
+        return _fresh(output)
+    source = lookup(node.inputs[0])
+    before, after = node.inputs[0].shape, output.shape
+    match operation:
+        case Elementwise():
+            return _elementwise(node.inputs, after, lookup)
+        case Contract():
+            return _contracted(operation, source, lookup(node.inputs[1]))
+        case Reduce():
+            kept = [axis for at, axis in enumerate(source) if at not in operation.axes]
+            return (
+                tuple(() if at in operation.axes else axis for at, axis in enumerate(source))
+                if (operation.keepdims)
+                else tuple(kept)
+            )
+        case Softmax():
+            return source
+        case Transpose():
+            return tuple(source[at] for at in operation.permutation)
+        case Reshape():
+            return reshaped(source, after)
+        case Broadcast():
+            return tuple(
+                single(length) if at is None or (before[at] == 1 and length != 1) else source[at]
+                for at, length in zip(operation.axes, after, strict=True)
+            )
+        case Repeat():
+            new = (Atom(operation.times),)
+            own = source[operation.axis]
+            repeated = (*new, *own) if operation.tiled else (*own, *new)
+            return (*source[: operation.axis], repeated, *source[operation.axis + 1 :])
+        case Gather():
+            return _gathered(operation, node, lookup)
+        case Concatenate():
+            return _concatenated(operation, node, lookup)
+        case Update():
+            return _updated(source, node.inputs[1], after, lookup)
+        case Slice() | Pad():
+            return tuple(cut(axis, a, b) for axis, a, b in zip(source, before, after, strict=True))
+    return _fresh(output)
+
+
+def _elementwise(inputs: Sequence[Value], shape: Sequence[int | None], lookup: Lookup) -> Axes:
+    result: list[Axis] = [()] * len(shape)
+    for one in inputs:
+        offset = len(shape) - len(one.shape)
+        for at, axis in enumerate(lookup(one)):
+            # A part written into something longer, or a row that is repeated, says nothing of the whole axis.
+            if one.shape[at] == shape[at + offset] or one.shape[at] is None:
+                result[at + offset] = merged(result[at + offset], axis)
+    return tuple(axis or single(length) for axis, length in zip(result, shape, strict=True))
+
+
+def _updated(source: Axes, part: Value, shape: Sequence[int | None], lookup: Lookup) -> Axes:
+    """An array of which a part is written anew: its positions, as in a cache, are those of the part too."""
+    offset = len(shape) - len(part.shape)
+    if offset < 0 or not part.shape:
+        return source
+    result = list(source)
+    for at, axis in enumerate(lookup(part), start=offset):
+        if part.shape[at - offset] == shape[at] or not axis:
+            result[at] = merged(result[at], axis)
+        else:
+            tags = tags_of(axis)
+            result[at] = tuple(replace(atom, tags=atom.tags | tags) for atom in result[at])
+    return tuple(result)
+
+
+def _contracted(operation: Contract, left: Axes, right: Axes) -> Axes:
+    of_left = dict(zip(operation.left, left, strict=True))
+    of_right = dict(zip(operation.right, right, strict=True))
+    return tuple(merged(of_left.get(label, ()), of_right.get(label, ())) for label in operation.result)
+
+
+def _gathered(operation: Gather, node: Node, lookup: Lookup) -> Axes:
+    sources = {"operand": 0, "indices": 1}
+    axes: list[Axis] = []
+    for length, source in zip(node.outputs[0].shape, operation.axes, strict=True):
+        if source is None:
+            axes.append(single(length))
+            continue
+        one = node.inputs[sources[source[0]]]
+        axes.append(cut(lookup(one)[source[1]], one.shape[source[1]], length))
+    return tuple(axes)
+
+
+def _concatenated(operation: Concatenate, node: Node, lookup: Lookup) -> Axes:
+    shape = node.outputs[0].shape
+    parts = [lookup(one) for one in node.inputs]
+    result: list[Axis] = []
+    for at, length in enumerate(shape):
+        axis: Axis = ()
+        for part in parts:
+            axis = (*axis, *part[at]) if at == operation.axis else merged(axis, part[at])
+        result.append(cut(axis, None, length) if at == operation.axis else axis)
+    return tuple(result)
+
+
+def _opaque(node: Node, number: int, lookup: Lookup) -> Axes:
+    assert isinstance(node.operation, Opaque)
+    known = node.operation.axes[number] if number < len(node.operation.axes) else ()
+    shape = node.outputs[number].shape
+    axes = []
+    for at, length in enumerate(shape):
+        source = known[at] if at < len(known) else None
+        if source is None:
+            axes.append(single(length))
+        else:
+            one = node.inputs[source[0]]
+            axes.append(cut(lookup(one)[source[1]], one.shape[source[1]], length))
+    return tuple(axes)
+
+
+def placed(axes: Axes) -> Axes:
+    """The same axes, every atom with its place: the number of its axis and its number in it.
+
+    Axes of length 1 get an atom as well, so that the one key of a single token is seen to be summed over.
+    """
+    return tuple(
+        tuple(replace(atom, place=(at, number)) for number, atom in enumerate(axis or (Atom(1),)))
+        for at, axis in enumerate(axes)
+    )

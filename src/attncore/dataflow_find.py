@@ -1,0 +1,226 @@
+"""Finds the attention in a graph: a softmax of one product that is an operand of another.
+
+From every softmax (or exp) back to the products its scores are made of, then from each of these forward to the product
+with the values. Nothing is known of architectures or names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Softmax, Value
+from attncore.dataflow_axes import PARAMETER, Axes, tags_of
+from attncore.dataflow_provenance import Provenance, has_data, parameters_of
+from attncore.dataflow_roles import Roles, key_side, layouts_of, position_tags, roles_of
+from attncore.dataflow_scoring import steps_between
+from attncore.dataflow_sites import Findings, Layout, OpaqueKernel, Rejection, Site
+from attncore.dataflow_stages import CHANGED, DEFERRED, Arrival, Follower
+
+_LEARNED_KEYS = "a softmax over learned vectors, not over positions of the input, as in a router or a memory"
+_BLOCKS = (
+    "an online softmax, put together from blocks of keys one after the other, so that no row of weights ever exists"
+)
+_UNUSED = "query times key and a softmax, but its result was not seen multiplied with values"
+_BARE = "query times key met values without a softmax (linear attention, or normalised afterwards)"
+_NO_AXES = "the axes of its weights could not be told apart"
+_LEARNED_QUERIES = "the queries are learned, not positions of the input"
+
+
+def find_attention(graph: Graph) -> Findings:
+    """All attention of a graph, in order of execution, with what looked like it and was rejected."""
+    provenance = Provenance(graph)
+    sites: list[Site] = []
+    rejected: list[Rejection] = []
+    for nodes, around in _bodies(graph, ()):
+        for found in _found_in(nodes, around, provenance):
+            if isinstance(found, Site):
+                sites.append(found)
+            else:
+                rejected.append(found)
+    order = {node: number for number, (node, _) in enumerate(graph.walk())}
+    kernels = [
+        OpaqueKernel(node, around)
+        for node, around in graph.walk()
+        if isinstance(node.operation, Opaque) and node.operation.fused_attention
+    ]
+    sites.sort(key=lambda site: order[site.product])
+    return Findings(tuple(sites), tuple(rejected), tuple(kernels))
+
+
+def _bodies(graph: Graph, around: tuple[Node, ...]) -> Iterator[tuple[list[Node], tuple[Node, ...]]]:
+    yield graph.nodes, around
+    for node in graph.nodes:
+        if isinstance(node.operation, Region):
+            for body in node.operation.bodies:
+                yield from _bodies(body, (*around, node))
+
+
+def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenance) -> Iterator[Site | Rejection]:
+    """The attention of one body: for each product with values, the best of the products its scores are made of."""
+    number = {node: at for at, node in enumerate(nodes)}
+    scores = {one: None for node in nodes if _is_anchor(node) for one in _products_before(node, provenance)}
+    arrivals: dict[tuple[Node, int], list[tuple[Follower, Arrival]]] = {}
+    unused: list[Node] = []
+    for one in sorted(scores, key=lambda node: number[node]):
+        follower = Follower(one, nodes[number[one] + 1 :], provenance)
+        for arrival in _own(follower.arrivals):
+            arrivals.setdefault((arrival.product, arrival.side), []).append((follower, arrival))
+        if not follower.arrivals and follower.has_weights and _is_of_data(one, provenance):
+            unused.append(one)
+    scopes: set[object] = set()
+    for several in arrivals.values():
+        for follower, arrival, count in _chosen(several, provenance):
+            found = _site(follower, arrival, count, around, provenance)
+            scopes.add(arrival.product.scope)
+            yield found
+    for one in unused:
+        yield Rejection(one, around, _UNUSED)
+    for one in nodes:
+        # The backward pass of an attention has such products too.
+        if one not in scores and one.scope not in scopes and _is_of_data(one, provenance):
+            yield from (
+                Rejection(product, around, _BARE)
+                for product in Follower(one, nodes[number[one] + 1 :], provenance).bare[:1]
+            )
+
+
+def _own(arrivals: list[Arrival]) -> list[Arrival]:
+    """Those of the attention itself, where a backward pass applies what it computes from the weights too."""
+    known: dict[tuple[Node, Value | None], Arrival] = {}
+    for arrival in arrivals:
+        known.setdefault((arrival.product, arrival.state.weights), arrival)
+    several = list(known.values())
+    for is_own in (lambda one: one.state.stage == "weights", lambda one: CHANGED not in one.state.notes):
+        several = [one for one in several if is_own(one)] or several
+    return several
+
+
+def _is_of_data(node: Node, provenance: Provenance) -> bool:
+    """Whether a node is a product of two values that both depend on the input."""
+    return isinstance(node.operation, Contract) and all(provenance.is_data(one) for one in node.inputs[:2])
+
+
+def _is_anchor(node: Node) -> bool:
+    return isinstance(node.operation, Softmax) or node.operation in (Elementwise("exp"), Elementwise("exp2"))
+
+
+def _products_before(anchor: Node, provenance: Provenance) -> Iterator[Node]:
+    """The products that a softmax's scores are made of, those behind a mixing of heads too."""
+    waiting, seen = [anchor.inputs[0]], set()
+    while waiting:
+        value = waiting.pop()
+        node = value.node
+        if value in seen or node is None:
+            continue
+        seen.add(value)
+        if isinstance(node.operation, Contract):
+            yield node
+            is_mixing = provenance.is_data(node.inputs[0]) != provenance.is_data(node.inputs[1])
+            if is_mixing:
+                data = node.inputs[0] if provenance.is_data(node.inputs[0]) else node.inputs[1]
+                waiting += _nearby(data)
+        elif not isinstance(node.operation, Region | Opaque):
+            waiting += node.inputs
+
+
+def _nearby(value: Value) -> list[Value]:
+    """A value that heads may be mixed of: at most a few steps behind a product, so that layers stay apart."""
+    steps = 0
+    one = value
+    while one.node is not None and len(one.node.inputs) >= 1 and steps < 12:
+        if isinstance(one.node.operation, Contract):
+            return [one]
+        one = one.node.inputs[1] if one.node.operation == Elementwise("select") else one.node.inputs[0]
+        steps += 1
+    return []
+
+
+def _chosen(several: list[tuple[Follower, Arrival]], provenance: Provenance) -> Iterator[tuple[Follower, Arrival, int]]:
+    """One for each softmax result: the product of two data, if there is one, with how many there are."""
+    by_weights: dict[Value | None, list[tuple[Follower, Arrival]]] = {}
+    for follower, arrival in several:
+        by_weights.setdefault(arrival.state.weights, []).append((follower, arrival))
+    for found in by_weights.values():
+        of_data = [one for one in found if _is_of_data(one[0].scores, provenance)]
+        follower, arrival = (of_data or found)[0]
+        yield follower, arrival, len(of_data or found)
+
+
+def _site(
+    follower: Follower, arrival: Arrival, count: int, around: tuple[Node, ...], provenance: Provenance
+) -> Site | Rejection:
+    product, state = arrival.product, arrival.state
+    roles = roles_of(follower, arrival, provenance)
+    layouts = None if roles is None else layouts_of(follower, arrival, roles)
+    if roles is None or layouts is None or state.weights is None:
+        return Rejection(product, around, _NO_AXES)
+    key_input = key_side(follower, roles)
+    query, key = follower.scores.inputs[1 - key_input], follower.scores.inputs[key_input]
+    value = product.inputs[1 - arrival.side]
+    if state.blocks:
+        return Rejection(product, around, _BLOCKS)
+    keys_counted = any(
+        has_data((atom,))
+        for axis in follower.axes(follower.scores.outputs[0])
+        for atom in axis
+        if roles.role(atom) == "last"
+    )
+    if not provenance.is_data(key) or (not keys_counted and not provenance.is_data(query)):
+        return Rejection(product, around, _LEARNED_KEYS)
+    notes = state.notes
+    if not provenance.is_data(query):
+        notes = (*notes, _LEARNED_QUERIES)
+    normalised = state.stage == "weights"
+    if not normalised:
+        notes = (*notes, DEFERRED)
+    plain = count == 1 and normalised and not state.joined and "query" in layouts and "key" in layouts
+    query_source, key_source = _sources(provenance, query, key, layouts, roles)
+    return Site(
+        weights=state.weights,
+        query=query if "query" in layouts else None,
+        key=key if "key" in layouts and not state.joined else None,
+        value=value if "value" in layouts else None,
+        layouts=layouts,
+        product=product,
+        scores=follower.scores,
+        around=around,
+        output=product.outputs[0],
+        scoring=steps_between(follower, state.weights, roles) if plain else None,
+        normalised=normalised,
+        roles_from=roles.known_from,
+        notes=notes,
+        parameters={
+            role: parameters_of(one, provenance) for role, one in (("query", query), ("key", key), ("value", value))
+        },
+        scope=product.scope,
+        query_source=query_source,
+        key_source=key_source,
+    )
+
+
+def _sources(
+    provenance: Provenance, query: Value, key: Value, layouts: dict[str, Layout] | object, roles: Roles
+) -> tuple[object, object]:
+    """What the positions of queries and keys are counted along; the same if they share an axis."""
+    assert isinstance(layouts, dict)
+    if "query" not in layouts or "key" not in layouts:
+        return None, None
+    of_query = position_tags(provenance.axes(query), layouts["query"])
+    of_key = position_tags(provenance.axes(key), layouts["key"])
+    if not of_query and _is_learned(provenance.axes(query), layouts["query"]):
+        return "learned", of_key
+    if of_query & of_key or not of_query:
+        # One query at a time, as in decoding, has no axis to tell by.
+        return "the same", "the same"
+    if roles.known_from == "convention" and query.shape == key.shape:
+        return "the same", "the same"
+    return of_query, of_key
+
+
+def _is_learned(axes: Axes, layout: Layout) -> bool:
+    """Whether the positions of an array are those of a parameter."""
+    return any(
+        PARAMETER in tags_of(axis)
+        for axis, parts in zip(axes, layout.axes, strict=True)
+        if any(part.role == "length" for part in parts)
+    )

@@ -1,0 +1,158 @@
+"""Follows a whole graph, loops and branches too: where each axis of each value comes from, and what depends on data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attncore.dataflow import Contract, Graph, Node, Opaque, Region, Value
+from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, merged, single, transferred
+
+_TURNS = 4
+
+
+class Provenance:
+    """The axes of every value, whether it depends on data, and which values of a body stand for which outside."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._axes: dict[Value, Axes] = {}
+        self._data: set[Value] = set()
+        self._numbers: dict[Value, int] = {}
+        self.outside: dict[Value, Value] = {}
+        self._follow(graph)
+
+    def axes(self, value: Value) -> Axes:
+        """What the axes of a value are made of."""
+        if value not in self._axes:
+            self._axes[value] = self._start(value)
+        return self._axes[value]
+
+    def is_data(self, value: Value) -> bool:
+        """Whether a value depends on what the user gave, or on a state."""
+        return value in self._data or (value.node is None and value.origin in (DATA, STATE))
+
+    def _start(self, value: Value) -> Axes:
+        number = self._numbers.setdefault(value, len(self._numbers))
+        axes = []
+        for at, length in enumerate(value.shape):
+            tags: set[str] = {value.origin} if value.origin in (DATA, PARAMETER, STATE) else set()
+            if value.origin == DATA:
+                tags.add(f"{number}.{at}")
+            axes.append(single(length, frozenset(tags)))
+        return tuple(axes)
+
+    def _follow(self, graph: Graph) -> None:
+        for node in graph.nodes:
+            if isinstance(node.operation, Region):
+                self._region(node, node.operation)
+                continue
+            self._axes.update(zip(node.outputs, transferred(node, self.axes), strict=True))
+            if any(self.is_data(one) for one in node.inputs):
+                self._data.update(node.outputs)
+
+    def _region(self, node: Node, region: Region) -> None:
+        for number, body in enumerate(region.bodies):
+            self._enter(node, region, number)
+            for _ in range(_TURNS if region.carried else 1):
+                self._follow(body)
+                if not self._carry(region, body):
+                    break
+        for place, output in enumerate(node.outputs):
+            inner = [body.outputs[results[place]] for body, results in zip(region.bodies, region.results, strict=True)]
+            self._leave(region, output, place, inner)
+
+    def _enter(self, node: Node, region: Region, number: int) -> None:
+        body = region.bodies[number]
+        for place, value in enumerate(body.inputs):
+            operand = region.operands[number][place]
+            if operand is None:
+                continue
+            source = node.inputs[operand]
+            self.outside[value] = source
+            axes = self.axes(source)
+            if place in region.stacked_inputs:
+                axes = axes[1:]
+            self._axes[value] = _fitted(axes, value)
+            if self.is_data(source):
+                self._data.add(value)
+
+    def _carry(self, region: Region, body: Graph) -> bool:
+        """Take what a turn gives on to the next; whether anything is new."""
+        changed = False
+        for out, place in region.carried:
+            source, value = body.outputs[out], body.inputs[place]
+            old = self.axes(value)
+            new = tuple(merged(a, b) for a, b in zip(old, _fitted(self.axes(source), value), strict=True))
+            is_new_data = self.is_data(source) and not self.is_data(value)
+            if is_new_data:
+                self._data.add(value)
+            changed |= is_new_data or new != old
+            self._axes[value] = new
+        return changed
+
+    def _leave(self, region: Region, output: Value, place: int, inner: list[Value]) -> None:
+        rank = len(output.shape)
+        axes: Axes = ((),) * rank
+        for value in inner:
+            own = self.axes(value)
+            if place in region.stacked_outputs:
+                own = (single(output.shape[0]), *own)
+            if len(own) == rank:
+                axes = tuple(merged(a, b) for a, b in zip(axes, _fitted(own, output), strict=True))
+            if self.is_data(value):
+                self._data.add(output)
+        self._axes[output] = axes
+
+
+def _fitted(axes: Axes, value: Value) -> Axes:
+    """The axes with the lengths of a value: a shard has a part of an axis."""
+    if len(axes) != len(value.shape):
+        return tuple(single(length) for length in value.shape)
+    result = []
+    for axis, length in zip(axes, value.shape, strict=True):
+        size: int | None = 1
+        for atom in axis:
+            size = None if size is None or atom.length is None else size * atom.length
+        tags = frozenset().union(*(atom.tags for atom in axis))
+        result.append(axis if size == length or size is None else single(length, tags))
+    return tuple(result)
+
+
+def parameters_of(value: Value, provenance: Provenance) -> tuple[str, ...]:
+    """The names of the parameters that project into a value: those met before another product of data."""
+    found: list[str] = []
+    waiting, seen = [value], set()
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        if one.node is None:
+            if one.origin == PARAMETER and one.name and one.name not in found:
+                found.append(one.name)
+            if one in provenance.outside:
+                waiting.append(provenance.outside[one])
+        else:
+            waiting += _projecting(one, provenance)
+    return tuple(sorted(found))
+
+
+def _projecting(value: Value, provenance: Provenance) -> Iterator[Value]:
+    node = value.node
+    assert node is not None
+    operation = node.operation
+    if isinstance(operation, Region):
+        place = node.outputs.index(value)
+        for body, results in zip(operation.bodies, operation.results, strict=True):
+            yield body.outputs[results[place]]
+    elif isinstance(operation, Contract) or (isinstance(operation, Opaque) and len(node.inputs) > 1):
+        if provenance.is_data(value):
+            yield from (one for one in node.inputs if not provenance.is_data(one))
+        else:
+            yield from node.inputs
+    else:
+        yield from node.inputs
+
+
+def has_data(axis: tuple[Atom, ...]) -> bool:
+    """Whether an axis counts something of the data rather than of the parameters."""
+    return any(DATA in atom.tags or STATE in atom.tags for atom in axis)

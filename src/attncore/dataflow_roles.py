@@ -1,0 +1,193 @@
+"""Which axes are the batch, the heads, the queries and the keys of an attention: by where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from attncore.dataflow import Contract
+from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, Axis, tags_of
+from attncore.dataflow_provenance import Provenance
+from attncore.dataflow_sites import Kind, Layout, Part, Role
+from attncore.dataflow_stages import Arrival, Follower
+
+Place = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The role of each axis of the first product, by its number and atom, and where that is known from."""
+
+    of_place: dict[Place, Role]
+    minor: frozenset[Place]
+    known_from: Literal["provenance", "convention"]
+
+    def role(self, atom: Atom) -> Role | None:
+        """The role of an atom that has a place."""
+        return None if atom.place is None else self.of_place.get(atom.place[:2])
+
+    def layout(self, axes: Axes, last: frozenset[int] = frozenset(), length: Role = "length") -> Layout | None:
+        """How to arrange an array with these axes; ``last`` are axes that are the last whatever they are made of."""
+        parts: list[tuple[Part, ...]] = []
+        minor: set[int] = set()
+        count = 0
+        for at, axis in enumerate(axes):
+            if at in last:
+                own: tuple[Part, ...] = (Part(None, "last"),)
+            else:
+                roles = [self.role(atom) for atom in axis]
+                if None in roles:
+                    return None
+                own = tuple(Part(atom.length, role) for atom, role in zip(axis, roles, strict=True) if role)
+                minor |= {
+                    count + number for number, atom in enumerate(axis) if atom.place and atom.place[:2] in self.minor
+                }
+            parts.append(own)
+            count += len(own)
+        return Layout(tuple(parts), frozenset(minor))
+
+
+def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Roles | None:
+    """The roles of the axes of an attention's scores; None where keys have no axis of their own."""
+    scores, product = follower.scores.operation, arrival.product.operation
+    assert isinstance(scores, Contract) and isinstance(product, Contract)
+    axes = follower.axes(follower.scores.outputs[0])
+    weights = arrival.product.inputs[arrival.side]
+    labels = product.left if arrival.side == 0 else product.right
+    others = product.right if arrival.side == 0 else product.left
+    gone = {
+        atom.place[:2]
+        for at, label in enumerate(labels)
+        if label not in product.result
+        for atom in follower.axes(weights)[at]
+        if atom.place is not None
+    }
+    shared = {
+        atom.place[:2]
+        for at, label in enumerate(labels)
+        if label in product.result and label in others
+        for atom in follower.axes(weights)[at]
+        if atom.place is not None
+    }
+    key_is_right = any(scores.result[place[0]] not in scores.left for place in gone)
+    query_labels, key_labels = (scores.left, scores.right) if key_is_right else (scores.right, scores.left)
+    roles: dict[Place, Role] = {}
+    free: list[Place] = []
+    batch: list[Place] = []
+    for at, axis in enumerate(axes):
+        label = scores.result[at]
+        for number, atom in enumerate(axis):
+            place = (at, number)
+            data = DATA in atom.tags or STATE in atom.tags
+            if place in gone:
+                roles[place] = "last"
+            elif atom.length == 1:
+                roles[place] = "batch"
+            elif label in query_labels and label not in key_labels:
+                roles[place] = "length" if data else "heads"
+                free.append(place)
+            else:
+                # A cache that the user hands in counts heads too: what parameters were split into are heads.
+                roles[place] = "batch" if data and PARAMETER not in atom.tags else "heads"
+                batch.append(place)
+    if "last" not in roles.values() and not arrival.state.summed:
+        return None
+    known_from = _settle(roles, free, batch, axes, scores, provenance.axes(follower.scores.inputs[0]))
+    minor = frozenset(place for place, role in roles.items() if role == "heads" and place not in shared)
+    return Roles(roles, minor, known_from)
+
+
+def _settle(
+    roles: dict[Place, Role], free: list[Place], batch: list[Place], axes: Axes, scores: Contract, left: Axes
+) -> Literal["provenance", "convention"]:
+    """Where nothing came from parameters, the last of several axes is the heads; some axis is the queries."""
+    known_from: Literal["provenance", "convention"] = "provenance"
+    heads = [place for place, role in roles.items() if role == "heads"]
+    summed = [axis for axis, label in zip(left, scores.left, strict=True) if label not in scores.result]
+    told = any(PARAMETER in tags_of(axis) for axis in summed)
+    if not heads and not told:
+        known_from = "convention"
+        shared = [at for at, label in enumerate(scores.result) if label in scores.left and label in scores.right]
+        of_last = [place for place in batch if place[0] == shared[-1]] if shared else []
+        queries = [place for place in free if roles[place] == "length"]
+        if len(shared) >= 2:
+            roles.update(dict.fromkeys(of_last, "heads"))
+        if len(queries) >= 2 and _are_groups(queries, shared, roles):
+            roles[queries[-1]] = "heads"
+    if "length" not in roles.values():
+        # Learned queries, or one query a call: the last of the axes that only queries have.
+        candidates = [place for place in free if place not in batch]
+        if candidates and not _one_row(axes, scores, free):
+            roles[candidates[-1]] = "length"
+    return known_from
+
+
+def _are_groups(queries: list[Place], shared: list[int], roles: dict[Place, Role]) -> bool:
+    """Whether one of two query axes is a group of heads that share a key: they are not told apart by data here."""
+    return len(queries) == 2 and bool(shared)
+
+
+def _one_row(axes: Axes, scores: Contract, free: list[Place]) -> bool:
+    """Whether the queries have an axis of length 1, which has no atoms."""
+    places = {place[0] for place in free}
+    only_query = [
+        at
+        for at, label in enumerate(scores.result)
+        if (label in scores.left) != (label in scores.right) and not axes[at] and at not in places
+    ]
+    return bool(only_query)
+
+
+def layouts_of(follower: Follower, arrival: Arrival, roles: Roles) -> dict[Kind, Layout] | None:
+    """How weights, query, key and value become (batch, heads, length, last); None where an axis has no role."""
+    weights = arrival.state.weights
+    scores, product = follower.scores.operation, arrival.product.operation
+    assert weights is not None and isinstance(scores, Contract) and isinstance(product, Contract)
+    of_scores = dict(zip(scores.result, follower.axes(follower.scores.outputs[0]), strict=True))
+    own, other = (product.left, product.right) if arrival.side == 0 else (product.right, product.left)
+    of_weights = dict(zip(own, follower.axes(arrival.product.inputs[arrival.side]), strict=True))
+    found: dict[Kind, Layout | None] = {"weights": roles.layout(follower.axes(weights))}
+    is_right = key_side(follower, roles) == 1
+    for kind, labels in zip(("query", "key"), _ordered(scores, is_right), strict=True):
+        last = frozenset(at for at, label in enumerate(labels) if label not in scores.result)
+        axes = tuple(of_scores.get(label, ()) for label in labels)
+        found["query" if kind == "query" else "key"] = _as_vectors(roles.layout(axes, last), last)
+    last = frozenset(at for at, label in enumerate(other) if label not in own)
+    axes = tuple(of_weights.get(label, ()) for label in other)
+    found["value"] = _as_vectors(roles.layout(axes, last), last)
+    return {kind: layout for kind, layout in found.items() if layout is not None} if found["weights"] else None
+
+
+def key_side(follower: Follower, roles: Roles) -> int:
+    """Which input of the first product is the keys."""
+    scores = follower.scores.operation
+    assert isinstance(scores, Contract)
+    keys = {place[0] for place, role in roles.of_place.items() if role == "last"}
+    return 1 if any(scores.result[at] not in scores.left for at in keys) else 0
+
+
+def _ordered(scores: Contract, key_is_right: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return (scores.left, scores.right) if key_is_right else (scores.right, scores.left)
+
+
+def _as_vectors(layout: Layout | None, last: frozenset[int]) -> Layout | None:
+    """Positions of keys are the length of an array of vectors, whose own axis is the last."""
+    if layout is None:
+        return None
+    axes = tuple(
+        axis
+        if at in last
+        else tuple(Part(part.length, "length" if part.role == "last" else part.role) for part in axis)
+        for at, axis in enumerate(layout.axes)
+    )
+    return Layout(axes, layout.minor)
+
+
+def position_tags(axes: Axes, layout: Layout) -> frozenset[str]:
+    """Which of the data's axes the positions of an array are counted along."""
+    tags = [_of_length(axis, parts) for axis, parts in zip(axes, layout.axes, strict=True)]
+    return frozenset(tag for one in tags for tag in one if "." in tag)
+
+
+def _of_length(axis: Axis, parts: tuple[Part, ...]) -> frozenset[str]:
+    return tags_of(axis) if any(part.role == "length" for part in parts) else frozenset()

@@ -1,0 +1,136 @@
+"""What is found in a graph: attention, what looked like it, and kernels that hide it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+from attncore.dataflow import Node, Value
+
+Role = Literal["batch", "heads", "length", "last"]
+Kind = Literal["weights", "query", "key", "value", "output"]
+_ORDER: tuple[Role, ...] = ("batch", "heads", "length", "last")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A factor of an axis and what it is; ``length`` is None where only the array tells."""
+
+    length: int | None
+    role: Role
+
+
+@dataclass(frozen=True)
+class Layout:
+    """From an array as the model has it to (batch, heads, length, last), by reshape and transpose alone.
+
+    ``axes[i]`` lists the parts of axis i in row-major order. ``minor`` numbers the parts, counted through all axes,
+    that come last among those of their role (the groups of grouped-query attention).
+    """
+
+    axes: tuple[tuple[Part, ...], ...]
+    minor: frozenset[int] = frozenset()
+
+    def apply(self, array: Any) -> Any:
+        """The array with four axes.
+
+        Raises:
+            ValueError: its shape is not the one that was found, or leaves two lengths open.
+        """
+        lengths = [length for axis, size in zip(self.axes, array.shape, strict=True) for length in _known(axis, size)]
+        roles = [part.role for axis in self.axes for part in axis]
+        groups = [
+            sorted((at for at, own in enumerate(roles) if own == role), key=lambda at: at in self.minor)
+            for role in _ORDER
+        ]
+        order = [at for group in groups for at in group]
+        shape = [prod(lengths[at] for at in group) for group in groups]
+        return array.reshape(lengths).transpose(order).reshape(shape)
+
+
+def _known(axis: tuple[Part, ...], size: int) -> list[int]:
+    """The lengths of an axis's parts, one of them from its size."""
+    size = int(size)
+    open_parts = [part for part in axis if part.length is None]
+    rest = prod(part.length for part in axis if part.length is not None)
+    if not axis and size == 1:
+        return []
+    if len(open_parts) > 1 or size % rest or (not open_parts and size != rest):
+        raise ValueError(f"an axis of length {size} is not made of parts {[part.length for part in axis]}")
+    return [size // rest if part.length is None else part.length for part in axis]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """An array that the scores depend on, and how it becomes (batch, heads, query, key), with 1 where it repeats."""
+
+    value: Value
+    layout: Layout
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSteps:
+    """How the weights follow from query and key, in the order of `attncore.scoring`.
+
+    ``masks`` are true where attention is allowed, and what they forbid is minus infinity, not merely small.
+    """
+
+    scale: float = 1.0
+    masks: tuple[Placed, ...] = ()
+    biases: tuple[Placed, ...] = ()
+    softcap: float | None = None
+    sinks: Placed | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One attention: softmax of a product of queries and keys, multiplied with values.
+
+    ``weights`` is the softmax before dropout and mixing of heads, which ``notes`` tell. ``query_source`` and
+    ``key_source`` are equal where queries and keys count the same positions.
+    """
+
+    weights: Value
+    query: Value | None
+    key: Value | None
+    value: Value | None
+    layouts: dict[Kind, Layout]
+    product: Node
+    scores: Node
+    around: tuple[Node, ...]
+    output: Value
+    scoring: ScoreSteps | None = None
+    normalised: bool = True
+    roles_from: Literal["provenance", "convention", "unknown"] = "provenance"
+    notes: tuple[str, ...] = ()
+    parameters: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    scope: str = ""
+    query_source: object = None
+    key_source: object = None
+
+
+@dataclass(frozen=True, eq=False)
+class Rejection:
+    """Something that looked like attention and is not, or cannot be shown as a matrix."""
+
+    node: Node
+    around: tuple[Node, ...]
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class OpaqueKernel:
+    """A kernel that does attention inside."""
+
+    node: Node
+    around: tuple[Node, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that was found, in the order of execution."""
+
+    sites: tuple[Site, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
+    opaque: tuple[OpaqueKernel, ...] = ()

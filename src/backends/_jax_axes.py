@@ -1,0 +1,104 @@
+"""Which token axis each attention counts, and what the function's inputs say about its positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from attncore.axis import BoolArray
+from attncore.axis_book import AxisBook
+from attncore.tokens import AxisFacts
+
+from ._jax_arrays import numpy_of
+from ._jax_call import Input
+from ._jax_steps import Steps
+
+_AXIS_OF_STACK = {"vision": "image", "audio": "audio", "text": "tokens", "encoder": "encoder", "decoder": "decoder"}
+_NO_IDS = ("mask", "position", "segment", "type", "length", "label")
+
+
+class Axes:
+    """Gives each attention its axes and collects the facts about them, from the inputs of each call."""
+
+    def __init__(self, data: Sequence[Sequence[tuple[Input, Any]]], steps: Steps | None = None) -> None:
+        self.book = AxisBook()
+        self._steps = steps
+        self.facts: dict[str, AxisFacts] = {}
+        self._of_calls = data
+        self._data: Sequence[tuple[Input, Any]] = ()
+
+    def names_for(
+        self, kind: str, stack: str | None, has_encoder: bool, shape: tuple[int, ...], call: int
+    ) -> tuple[str, str]:
+        """The names of the query and key axis of an attention of this shape, made in this call of the function."""
+        batch, _, rows, columns = shape
+        self._data = self._of_calls[call]
+        stem = _AXIS_OF_STACK.get(stack or "", "tokens")
+        key_stem = stem
+        if kind == "cross":
+            key_stem = "encoder" if has_encoder and stack == "decoder" else "memory"
+        elif rows != columns:
+            stem = f"{stem}_queries"
+        suffix = f"@{call}" if len(self._of_calls) > 1 else ""
+        # The key axis first: it is the whole sequence, where queries may be a part of it.
+        key_name = self._axis(key_stem + suffix, batch, columns)
+        return self._axis(stem + suffix, batch, rows), key_name
+
+    def _axis(self, stem: str, batch: int, length: int) -> str:
+        name = self.book.name_for(stem, batch, length, "frame" if stem.startswith("audio") else "position")
+        if name not in self.facts and not stem.startswith("memory"):
+            steps = self._steps if self._steps is not None and len(self._steps) == length else None
+            padding = self._padding(stem, batch, length)
+            self.facts[name] = AxisFacts(ids=self._ids(stem, batch, length), padding=padding, steps=steps)
+        return name
+
+    def _ids(self, stem: str, batch: int, length: int) -> Any:
+        """Whole numbers of the axis's size among the inputs, by their name."""
+        fitting = [
+            (one.name, ids)
+            for one, array in self._data
+            if np.issubdtype(array.dtype, np.integer)
+            and not any(word in one.name.lower() for word in _NO_IDS)
+            and (ids := _fitted(array, batch, length)) is not None
+        ]
+        return _by_name(fitting, stem)
+
+    def _padding(self, stem: str, batch: int, length: int) -> BoolArray | None:
+        """Where a mask of the axis's size among the inputs says that nothing is."""
+        fitting = [
+            (one.name, mask)
+            for one, array in self._data
+            if "mask" in one.name.lower() and (mask := _fitted(array, batch, length)) is not None
+        ]
+        mask = _by_name(fitting, stem)
+        if mask is None or not np.isin(mask, (0, 1)).all():
+            return None
+        padding = mask == 0
+        return padding if padding.any() else None
+
+
+def data_of_steps(calls: Sequence[Sequence[tuple[Input, Any]]]) -> list[tuple[Input, Any]]:
+    """The inputs of all steps as one: (batch, tokens) of each after the other, of anything else the last step's."""
+    joined = []
+    for place, (one, array) in enumerate(calls[-1]):
+        parts = [call[place][1] for call in calls if len(call) == len(calls[-1])]
+        alike = len(parts) == len(calls) and all(part.ndim == 2 and part.shape[0] == array.shape[0] for part in parts)
+        joined.append((one, np.concatenate([numpy_of(part) for part in parts], axis=1) if alike else array))
+    return joined
+
+
+def _fitted(array: Any, batch: int, length: int) -> Any:
+    """The array as (batch, length), if it has so many numbers in such an order."""
+    if array.ndim > 0 and array.shape[-1] == length and array.size == batch * length and array.ndim <= 3:
+        return numpy_of(array).reshape(batch, length)
+    return None
+
+
+def _by_name(fitting: Sequence[tuple[str, Any]], stem: str) -> Any:
+    """The first whose name says that it is of this axis; else the first that says nothing of another one."""
+    own = [array for name, array in fitting if stem in name.lower()]
+    other = "decoder" if stem.startswith("encoder") else "encoder"
+    rest = [array for name, array in fitting if other not in name.lower()]
+    return next(iter(own or rest), None)
