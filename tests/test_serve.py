@@ -265,7 +265,11 @@ def test_a_server_for_the_network_warns(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(cli_serve, "make_app", lambda trace, **given: asked.update(given))
     opened: list[str] = []
     monkeypatch.setattr(cli_serve, "open_in_browser", opened.append)
+    closed: list[bool] = []
+    handler = logging.StreamHandler()
+    monkeypatch.setattr(handler, "close", lambda: closed.append(True))
     cli_serve.run_server(example_trace(), host="0.0.0.0", port=0, open_page=True)
+    assert not closed  # other libraries' logging handlers are theirs
     printed = capsys.readouterr()
     assert asked["hosts"] == ("*",)
     assert asked["address"][0] == "0.0.0.0"

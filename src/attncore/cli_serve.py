@@ -46,7 +46,8 @@ def run_server(trace: AttentionTrace, *, host: str, port: int, open_page: bool, 
         say("showing the attention at this address; press Ctrl-C to stop")
         if open_page:
             open_in_browser(url)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_SECONDS_TO_STOP)
+        # uvicorn's own logging set-up closes every handler in the process, those of other libraries included.
+        config = uvicorn.Config(app, log_config=None, log_level="warning", timeout_graceful_shutdown=_SECONDS_TO_STOP)
         logging.getLogger("uvicorn.error").addFilter(says_more_than_stopped)
         try:
             uvicorn.Server(config).run(sockets=[listener])
