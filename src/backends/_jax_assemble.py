@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from attncore.attention import AttentionTrace
+from attncore.dataflow_generation import merge_steps
+from attncore.dataflow_names import stack_of
+from attncore.dataflow_tokens import Axes, data_of_steps
 from attncore.errors import NoAttentionError
 from attncore.layer import AttentionLayer, LayerKind
 from attncore.protocols import CaptureOptions
@@ -14,13 +17,10 @@ from attncore.provenance import Provenance
 from attncore.selection import choose, parts_of
 from attncore.tokens import label_axes
 
-from ._jax_axes import Axes, data_of_steps
 from ._jax_coverage import coverage_of
 from ._jax_layers import Identity, kind_of, layer_of, shape_of
-from ._jax_names import stack_of
 from ._jax_recorded import Recorded
 from ._jax_select import Seen, seen_of
-from ._jax_steps import merge_steps
 from ._jax_unroll import Unrolled
 
 MECHANISM = "the function traced to a jaxpr, attention found in it, and the program run with it as further outputs"

@@ -8,9 +8,9 @@ import numpy as np
 
 from attncore.coverage import Coverage, CoverageEntry
 from attncore.dataflow import Node, Opaque
+from attncore.dataflow_names import site_name
 
 from ._jax_arrays import to_array
-from ._jax_names import site_name
 from ._jax_plan import is_scattered
 from ._jax_unroll import Instance, Unrolled
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from ._jax_call import Input
+from attncore.dataflow_tokens import Data
+
 from ._jax_plan import SitePlan
 from ._jax_run import Found, Runner
 from ._jax_trace import Traced
@@ -19,5 +19,5 @@ class Recorded:
     plans: list[SitePlan]
     found: Found
     runner: Runner
-    data: list[tuple[Input, Any]]
+    data: Data
     label: str

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from attncore.dataflow_names import name_of
 from attncore.protocols import CaptureOptions
 from attncore.selection import may_match, parts_of
 
-from ._jax_names import name_of
 from ._jax_plan import SitePlan
 from ._jax_recorded import Recorded
 from ._jax_run import Runner
@@ -35,10 +35,15 @@ def seen_of(unrolled: Sequence[Unrolled]) -> list[Seen]:
     times: dict[str, int] = defaultdict(int)
     for number, one in enumerate(unrolled):
         for instance in one.instances:
-            name = name_of(one.recorded, instance)
+            name = _name(one, instance)
             seen.append(Seen(name, len(seen), times[name], instance, one, number))
             times[name] += 1
     return seen
+
+
+def _name(one: Unrolled, instance: Instance) -> str:
+    turns = {around.node: place for around, place in instance.index.items()}
+    return name_of(instance.plan.site, one.recorded.traced.ancestry, one.recorded.label, turns)
 
 
 def leave_out_unwanted(made: Traced, plans: Sequence[SitePlan], label: str, options: CaptureOptions) -> None:

@@ -11,13 +11,13 @@ import jax
 
 from attncore.dataflow_find import find_attention
 from attncore.dataflow_sites import Findings
+from attncore.dataflow_turns import Ancestry
 from attncore.errors import UnsupportedModelError
 
 from ._jax_call import Call
 from ._jax_program import Program, Step
 from ._jax_read import read_program
 from ._jax_trees import is_array
-from ._jax_turns import Ancestry
 
 # What JAX raises where Python needs to know a number that is only known when the program runs.
 _NEEDS_NUMBERS = (

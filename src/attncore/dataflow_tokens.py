@@ -1,4 +1,4 @@
-"""Which token axis each attention counts, and what the function's inputs say about its positions."""
+"""Which token axis each attention counts, and what a function's inputs say about its positions."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from typing import Any
 
 import numpy as np
 
+from attncore.arrays import as_numpy
 from attncore.axis import BoolArray
 from attncore.axis_book import AxisBook
+from attncore.dataflow_generation import Steps
 from attncore.tokens import AxisFacts
 
-from ._jax_arrays import numpy_of
-from ._jax_call import Input
-from ._jax_steps import Steps
-
 _AXIS_OF_STACK = {"vision": "image", "audio": "audio", "text": "tokens", "encoder": "encoder", "decoder": "decoder"}
+Data = Sequence[tuple[str, Any]]
+"""The inputs of a call that are no parameters, each array with its name."""
+
 _NO_IDS = ("mask", "position", "segment", "type", "length", "label")
 
 
 class Axes:
     """Gives each attention its axes and collects the facts about them, from the inputs of each call."""
 
-    def __init__(self, data: Sequence[Sequence[tuple[Input, Any]]], steps: Steps | None = None) -> None:
+    def __init__(self, data: Sequence[Data], steps: Steps | None = None) -> None:
         self.book = AxisBook()
         self._steps = steps
         self.facts: dict[str, AxisFacts] = {}
         self._of_calls = data
-        self._data: Sequence[tuple[Input, Any]] = ()
+        self._data: Data = ()
 
     def names_for(
         self, kind: str, stack: str | None, has_encoder: bool, shape: tuple[int, ...], call: int
@@ -57,10 +58,10 @@ class Axes:
     def _ids(self, stem: str, batch: int, length: int) -> Any:
         """Whole numbers of the axis's size among the inputs, by their name."""
         fitting = [
-            (one.name, ids)
-            for one, array in self._data
+            (name, ids)
+            for name, array in self._data
             if np.issubdtype(array.dtype, np.integer)
-            and not any(word in one.name.lower() for word in _NO_IDS)
+            and not any(word in name.lower() for word in _NO_IDS)
             and (ids := _fitted(array, batch, length)) is not None
         ]
         return _by_name(fitting, stem)
@@ -68,9 +69,9 @@ class Axes:
     def _padding(self, stem: str, batch: int, length: int) -> BoolArray | None:
         """Where a mask of the axis's size among the inputs says that nothing is."""
         fitting = [
-            (one.name, mask)
-            for one, array in self._data
-            if "mask" in one.name.lower() and (mask := _fitted(array, batch, length)) is not None
+            (name, mask)
+            for name, array in self._data
+            if "mask" in name.lower() and (mask := _fitted(array, batch, length)) is not None
         ]
         mask = _by_name(fitting, stem)
         if mask is None or not np.isin(mask, (0, 1)).all():
@@ -79,20 +80,20 @@ class Axes:
         return padding if padding.any() else None
 
 
-def data_of_steps(calls: Sequence[Sequence[tuple[Input, Any]]]) -> list[tuple[Input, Any]]:
+def data_of_steps(calls: Sequence[Data]) -> Data:
     """The inputs of all steps as one: (batch, tokens) of each after the other, of anything else the last step's."""
     joined = []
-    for place, (one, array) in enumerate(calls[-1]):
+    for place, (name, array) in enumerate(calls[-1]):
         parts = [call[place][1] for call in calls if len(call) == len(calls[-1])]
         alike = len(parts) == len(calls) and all(part.ndim == 2 and part.shape[0] == array.shape[0] for part in parts)
-        joined.append((one, np.concatenate([numpy_of(part) for part in parts], axis=1) if alike else array))
+        joined.append((name, np.concatenate([as_numpy(part) for part in parts], axis=1) if alike else array))
     return joined
 
 
 def _fitted(array: Any, batch: int, length: int) -> Any:
     """The array as (batch, length), if it has so many numbers in such an order."""
     if array.ndim > 0 and array.shape[-1] == length and array.size == batch * length and array.ndim <= 3:
-        return numpy_of(array).reshape(batch, length)
+        return as_numpy(array).reshape(batch, length)
     return None
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from attncore.dataflow import Node
 from attncore.dataflow_sites import Site
-
-from ._jax_recorded import Recorded
-from ._jax_unroll import Instance
+from attncore.dataflow_turns import Ancestry
 
 # The last part of a parameter's path, which names an array and no module.
 _LEAVES = frozenset(["kernel", "weight", "weights", "w", "b", "bias", "scale", "embedding", "value", "gamma", "beta"])
 
 
-def name_of(recorded: Recorded, instance: Instance) -> str:
-    """The qualified name of an attention; of stacked parameters, with the place among them."""
-    site, ancestry = instance.plan.site, recorded.traced.ancestry
+def name_of(site: Site, ancestry: Ancestry, label: str, turns: Mapping[Node, Any]) -> str:
+    """The qualified name of an attention; of stacked parameters, with the place among them.
+
+    Args:
+        site: the attention.
+        ancestry: where the values of its graph come from.
+        label: the name of the model or function.
+        turns: of each loop around it the number of the turn that it happened in, or something else where it took all.
+    """
     stacked = [
         place
-        for one, place in instance.index.items()
-        if isinstance(place, int) and ancestry.has_own_parameters(one.node, [site.query, site.key])
+        for node, place in turns.items()
+        if isinstance(place, int) and ancestry.has_own_parameters(node, [site.query, site.key])
     ]
-    return site_name(site, recorded.label, stacked)
+    return site_name(site, label, stacked)
 
 
 def site_name(site: Site, label: str, stacked: Sequence[int] = ()) -> str:
