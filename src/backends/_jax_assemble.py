@@ -1,93 +1,96 @@
-"""From what calls showed to an `AttentionTrace`."""
+"""From what calls showed to what `attncore.dataflow_assemble` makes a trace of."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from attncore.attention import AttentionTrace
-from attncore.dataflow_generation import merge_steps
-from attncore.dataflow_names import stack_of
-from attncore.dataflow_tokens import Axes, data_of_steps
-from attncore.errors import NoAttentionError
-from attncore.layer import AttentionLayer, LayerKind
-from attncore.protocols import CaptureOptions
-from attncore.provenance import Provenance
-from attncore.selection import choose, parts_of
-from attncore.tokens import label_axes
+import jax
 
-from ._jax_coverage import coverage_of
-from ._jax_layers import Identity, kind_of, layer_of, shape_of
+from attncore.arrays import Array, ArrayLike
+from attncore.attention import AttentionTrace
+from attncore.coverage import Coverage
+from attncore.dataflow_assemble import Framework, assemble
+from attncore.dataflow_happened import CallRecord, Happened, wanted_sites
+from attncore.protocols import CaptureOptions
+
+from ._jax_arrays import device_of, floating_type, numpy_of, to_array
+from ._jax_coverage import coverage
+from ._jax_plan import SitePlan
 from ._jax_recorded import Recorded
-from ._jax_select import Seen, seen_of
-from ._jax_unroll import Unrolled
+from ._jax_run import Runner
+from ._jax_trace import Traced
+from ._jax_unroll import Instance, Unrolled
 
 MECHANISM = "the function traced to a jaxpr, attention found in it, and the program run with it as further outputs"
 
 
-def assemble(calls: Sequence[Recorded], options: CaptureOptions, *, tokens: Any, output: Any) -> AttentionTrace:
-    """The trace of everything captured.
+def trace_of(calls: Sequence[Recorded], options: CaptureOptions, *, tokens: Any, output: Any) -> AttentionTrace:
+    """The trace of everything captured; raises as `attncore.dataflow_assemble.assemble`."""
+    framework = Framework("jax", MECHANISM, _versions(), JaxHolding(options))
+    records = [_record(recorded) for recorded in calls]
+    return assemble(records, options, framework, tokens=tokens, output=output)
 
-    Raises:
-        NoAttentionError: no layer showed attention.
-        SelectionError: ``layers=`` means a layer that does not exist.
-        TokenError: labels do not fit.
+
+def leave_out_unwanted(made: Traced, plans: Sequence[SitePlan], label: str, options: CaptureOptions) -> None:
+    """Pick nothing up of sites that ``layers=`` does not mean.
+
+    Names and places are known before the run, unless it decides how often a loop turns or which branch is taken.
     """
-    unrolled = [Unrolled(recorded) for recorded in calls]
-    seen = seen_of(unrolled)
-    coverage = coverage_of(unrolled)
-    if not seen:
-        said = f":\n{coverage}" if coverage else "; nothing in it looks like queries, keys and a softmax"
-        raise NoAttentionError(
-            f"{calls[0].label} ran and showed no softmax attention that can be captured{said}", coverage
+    undecided = any(
+        one.meaning == "branch" or one.step.equation.primitive.name == "while" for plan in plans for one in plan.around
+    )
+    if options.layers is None or undecided:
+        return
+    unrolled = Unrolled(Recorded(made, list(plans), {}, Runner(made.program, ()), [], label))
+    planned = CallRecord(label, made.ancestry, _happened(unrolled), [], Coverage())
+    wanted = wanted_sites(planned, options.layers)
+    for plan in plans:
+        if plan.site not in wanted:
+            plan.picks.clear()
+
+
+class JaxHolding:
+    """Arrays as JAX has them, on the device and in the type that the options ask for."""
+
+    def __init__(self, options: CaptureOptions) -> None:
+        self.device = device_of(options.device)
+        self.kind = floating_type(options.dtype)
+
+    def hold(self, array: Any) -> ArrayLike:
+        """Where the options want it."""
+        return to_array(array if self.device is None else jax.device_put(array, self.device))
+
+    def cast(self, array: Any) -> Any:
+        """Weights in the type that the options ask for."""
+        return array if self.kind is None else array.astype(self.kind)
+
+
+def _record(recorded: Recorded) -> CallRecord:
+    unrolled = Unrolled(recorded)
+    happened = _happened(unrolled)
+    return CallRecord(recorded.label, recorded.traced.ancestry, happened, recorded.data, coverage(unrolled, happened))
+
+
+def _happened(unrolled: Unrolled) -> list[Happened]:
+    return [
+        Happened(
+            instance.plan.site,
+            instance.plan.in_full,
+            {around.node: place for around, place in instance.index.items()},
+            instance.plan.picks.keys(),
+            partial(unrolled.array, instance),
+            partial(_gradient, unrolled, instance),
         )
-    chosen = [seen[place] for place in choose(parts_of(options.layers), seen)]
-    axes = Axes([recorded.data for recorded in calls])
-    stacks = _stacks(seen)
-    layers = [_layer(one, stacks, axes, options) for one in chosen]
-    if len(calls) > 1 and options.layers is None and options.reduce is None:
-        layers, axes = _steps_joined(calls, chosen, layers, axes)
-    labelled = label_axes(axes.book.axes, tokens, axes.facts)
-    provenance = Provenance("jax", MECHANISM, calls[0].label, options=options.as_text(), versions=_versions())
-    return AttentionTrace(tuple(layers), labelled, coverage, provenance, output)
-
-
-def _steps_joined(
-    calls: Sequence[Recorded], seen: Sequence[Seen], layers: list[AttentionLayer], axes: Axes
-) -> tuple[list[AttentionLayer], Axes]:
-    """The layers with the steps of one generation as one, if the calls are that; otherwise as they are."""
-    by_call = [
-        [layer for one, layer in zip(seen, layers, strict=True) if one.number == number] for number in range(len(calls))
+        for instance in unrolled.instances
     ]
-    merged = merge_steps(by_call)
-    if merged is None:
-        return layers, axes
-    together, steps = merged
-    new = Axes([data_of_steps([recorded.data for recorded in calls])], steps)
-    placed = []
-    for layer in together:
-        query_axis, key_axis = new.names_for(layer.kind, layer.stack, False, layer.shape, 0)
-        placed.append(layer.replaced(query_axis=query_axis, key_axis=key_axis))
-    return placed, new
 
 
-def _stacks(seen: Sequence[Seen]) -> dict[str, str | None]:
-    """The part of the model each layer name belongs to; None for all when there is but one part."""
-    found = {one.name: stack_of(one.name) for one in seen}
-    crosses = any(kind_of(one.instance.plan.site) == "cross" for one in seen)
-    if len(set(found.values())) == 1 and not (crosses and "decoder" in found.values()):
-        return dict.fromkeys(found)
-    return found
-
-
-def _layer(one: Seen, stacks: dict[str, str | None], axes: Axes, options: CaptureOptions) -> AttentionLayer:
-    kind: LayerKind = kind_of(one.instance.plan.site)
-    stack = stacks[one.name]
-    shape = shape_of(one.unrolled, one.instance)
-    query_axis, key_axis = axes.names_for(kind, stack, "encoder" in stacks.values(), shape, one.number)
-    identity = Identity(one.name, one.index, one.call, kind, stack, query_axis, key_axis)
-    return layer_of(one.unrolled, one.instance, options, identity)
+def _gradient(unrolled: Unrolled, instance: Instance) -> Array | None:
+    gradient = unrolled.gradient(instance)
+    return None if gradient is None else numpy_of(gradient)
 
 
 def _versions() -> dict[str, str]:

@@ -9,12 +9,12 @@ import numpy as np
 
 from attncore.protocols import CaptureOptions
 
+from ._jax_assemble import leave_out_unwanted
 from ._jax_call import Call
 from ._jax_gradients import check_loss, differentiated
 from ._jax_plan import SitePlan, plan_sites
 from ._jax_recorded import Recorded
 from ._jax_run import FIRST_BOUND, Found, Runner
-from ._jax_select import leave_out_unwanted
 from ._jax_trace import Traced, traced
 
 

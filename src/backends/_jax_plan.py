@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import jax
-
 from attncore.dataflow import Node, Region, Value
-from attncore.dataflow_sites import Kind, Site
+from attncore.dataflow_plan import kept_in_full, wanted_of
+from attncore.dataflow_sites import Site
 from attncore.protocols import CaptureOptions
 
 from ._jax_program import Step
@@ -66,33 +63,11 @@ def is_scattered(traced: Traced, site: Site) -> bool:
 
 def _plan(traced: Traced, number: int, site: Site, options: CaptureOptions) -> SitePlan:
     around = tuple(_around(traced, node, site) for node in site.around)
-    plan = SitePlan(number, site, around, _in_full(site, around, options))
-    wanted: list[tuple[Kind, Value | None]] = []
-    if plan.in_full:
-        wanted.append(("weights", site.weights))
-    if options.reduce is None or not plan.in_full:
-        wanted += [("query", site.query), ("key", site.key)]
-    if options.values and options.reduce is None:
-        wanted.append(("value", site.value))
-    for kind, one in wanted:
-        if one is not None:
-            arrange: Callable[[Any], Any] = site.layouts[kind].apply
-            _add(traced, plan, kind, one, arrange if kind != "weights" or site.normalised else _divided(arrange))
-    if not plan.in_full:
-        for role, value, layout in scoring_values(site):
-            _add(traced, plan, role, value, layout)
+    in_full = kept_in_full(site, options) or any(one.meaning not in ("calls", "branch") for one in around)
+    plan = SitePlan(number, site, around, in_full)
+    for role, value, layout in wanted_of(site, in_full, options):
+        _add(traced, plan, role, value, layout)
     return plan
-
-
-def _divided(layout: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The layout of weights whose rows the model divides by their sum only after the product with the values."""
-
-    def apply(array: Any) -> Any:
-        placed = layout(array)
-        total = placed.sum(axis=-1, keepdims=True)
-        return placed / jax.numpy.where(total == 0, 1, total)
-
-    return apply
 
 
 def _around(traced: Traced, node: Node, site: Site) -> Around:
@@ -101,20 +76,6 @@ def _around(traced: Traced, node: Node, site: Site) -> Around:
     if operation.kind in ("branch", "shards"):
         return Around(node, node.handle, "branch" if operation.kind == "branch" else "shards")
     return Around(node, node.handle, traced.ancestry.turns_of(node, site.query, site.key))
-
-
-def _in_full(site: Site, around: Sequence[Around], options: CaptureOptions) -> bool:
-    """Whether the weights themselves are picked up, rather than what they can be computed from."""
-    if options.grad or not can_be_computed(site) or any(one.meaning not in ("calls", "branch") for one in around):
-        return True
-    if options.keep != "auto" or options.reduce is not None:
-        return options.keep == "weights" or options.reduce is not None
-    assert site.query is not None and site.key is not None
-    return _size(site.weights) <= _size(site.query) + _size(site.key)
-
-
-def _size(value: Value) -> int:
-    return math.prod(length or 1 for length in value.shape)
 
 
 def _add(traced: Traced, plan: SitePlan, role: str, value: Value, layout: Any) -> None:
@@ -126,21 +87,3 @@ def _add(traced: Traced, plan: SitePlan, role: str, value: Value, layout: Any) -
     key = f"{plan.number} {role}"
     plan.picks[role] = Pick(key, value, layout, last)
     plan.depths[role] = tuple(one for one in depth if one.step not in last)
-
-
-def can_be_computed(site: Site) -> bool:
-    """Whether the weights follow from query and key by a formula that is understood."""
-    return site.scoring is not None and site.query is not None and site.key is not None
-
-
-def scoring_values(site: Site) -> Iterator[tuple[str, Value, Callable[[Any], Any]]]:
-    """Every array that the weights depend on besides query and key: its role, its value and its layout."""
-    steps = site.scoring
-    if steps is None:
-        return
-    for number, mask in enumerate(steps.masks):
-        yield f"mask {number}", mask.value, mask.layout.apply
-    for number, bias in enumerate(steps.biases):
-        yield f"bias {number}", bias.value, bias.layout.apply
-    if steps.sinks is not None:
-        yield "sinks", steps.sinks.value, steps.sinks.layout.apply

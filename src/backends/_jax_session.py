@@ -12,7 +12,7 @@ from attncore.errors import CaptureError
 from attncore.protocols import CaptureOptions
 
 from ._jax_arrays import device_of, floating_type
-from ._jax_assemble import assemble
+from ._jax_assemble import trace_of
 from ._jax_call import call_of
 from ._jax_callable import target_of
 from ._jax_capture import record
@@ -78,4 +78,4 @@ class JaxSession:
                 "nothing was captured: the session was not called. JAX gives nothing to hook into, so calling the "
                 "model itself is not seen: call session(params, x) inside the block, with the model's own arguments"
             )
-        return assemble(self._calls, self.options, tokens=tokens, output=self._output)
+        return trace_of(self._calls, self.options, tokens=tokens, output=self._output)
