@@ -24,6 +24,7 @@ BUILT_IN = (
     "attncore.renderers.terminal",
     "attncore.backends.torch",
     "attncore.backends.jax",
+    "attncore.backends.tensorflow",
 )
 
 Thing = TypeVar("Thing", Backend, Renderer)
