@@ -118,13 +118,18 @@ def keras_ops_key_first(layer: Any, q: Any, k: Any, v: Any) -> Any:
     return keras.ops.einsum("bhkq,bhkd->bhqd", weights, v)
 
 
-@variants("tensordot, one batch item after the other")
-def by_tensordot(layer: Any, q: Any, k: Any, v: Any) -> Any:
-    def item(q: Any, k: Any, v: Any) -> Any:
-        return tf.tensordot(tf.nn.softmax(tf.tensordot(q, k, [[1], [1]]) * SCALE), v, 1)
+@variants("tf.map_fn, one batch item after the other", cross=True)
+def by_item(layer: Any, q: Any, k: Any, v: Any) -> Any:
+    def item(parts: Any) -> Any:
+        q, k, v = parts
+        return tf.nn.softmax(tf.einsum("hqd,hkd->hqk", q, k) * SCALE) @ v
 
-    rows = [tf.stack([item(q[b, h], k[b, h], v[b, h]) for h in range(HEADS)]) for b in range(BATCH)]
-    return tf.stack(rows)
+    return tf.map_fn(item, (q, k, v), fn_output_signature=tf.float32)
+
+
+@variants("tf.vectorized_map over the batch")
+def vectorised(layer: Any, q: Any, k: Any, v: Any) -> Any:
+    return tf.vectorized_map(lambda parts: tf.nn.softmax(scores_of(parts[0], parts[1])) @ parts[2], (q, k, v))
 
 
 @variants("tf.repeat of the key heads", kv_heads=GROUPS)

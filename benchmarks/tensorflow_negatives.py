@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 from tensorflow_case import Catalogue, Prepared
-from tensorflow_numpy import BATCH, DIM, LENGTH, random_array
+from tensorflow_numpy import BATCH, DIM, LENGTH, random_array, softmax
 
 from attncore import Inputs
 
@@ -78,15 +79,17 @@ def sampling() -> Prepared:
     return compiled(sample)
 
 
-@case("linear attention")
+@case("linear attention, whose one softmax over positions has learned queries")
 def linear() -> Prepared:
+    # Shen et al. 2018 call these d weights over all positions global attention maps.
     projections = [matrix(i, DIM, DIM) for i in range(3)]
 
     def attend(x: Any) -> Any:
         q, k, v = (x @ projection for projection in projections)
         return tf.nn.softmax(q, -1) @ tf.matmul(tf.nn.softmax(k, -2), v, transpose_a=True)
 
-    return compiled(attend)
+    scores = states().numpy().astype(np.float64) @ projections[1].numpy().astype(np.float64)
+    return compiled(attend, references=[softmax(scores.swapaxes(1, 2))[:, None]], notes_contain="queries are learned")
 
 
 @case("a gate")

@@ -21,6 +21,7 @@ _BLOCKS = (
     "an online softmax, put together from blocks of keys one after the other, so that no row of weights ever exists"
 )
 _UNUSED = "query times key and a softmax, but its result was not seen multiplied with values"
+_NO_PRODUCT = "values weighed by a softmax whose scores are no product of query and key (additive attention)"
 _BARE = "query times key met values without a softmax (linear attention, or normalised afterwards)"
 _NO_AXES = "the axes of its weights could not be told apart"
 _LEARNED_QUERIES = "the queries are learned, not positions of the input"
@@ -75,6 +76,9 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
             yield found
     for one in unused:
         yield Rejection(one, around, _UNUSED)
+    met = {product for product, _ in arrivals}
+    for product in _weighed_otherwise(nodes, met, provenance):
+        yield Rejection(product, around, _NO_PRODUCT)
     for one in nodes:
         # The backward pass of an attention has such products too.
         if one not in scores and one.scope not in scopes and _is_of_data(one, provenance):
@@ -82,6 +86,18 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
                 Rejection(product, around, _BARE)
                 for product in Follower(one, nodes[number[one] + 1 :], provenance).bare[:1]
             )
+
+
+def _weighed_otherwise(nodes: list[Node], met: set[Node], provenance: Provenance) -> Iterator[Node]:
+    """Products of data that a softmax of something else than a product weighs."""
+    for number, anchor in enumerate(nodes):
+        source = anchor.inputs[0].node if _is_anchor(anchor) else None
+        if source is None or isinstance(source.operation, Contract | Region | Opaque) or source not in nodes[:number]:
+            continue
+        for arrival in Follower(source, nodes[nodes.index(source) + 1 :], provenance).arrivals:
+            if arrival.product not in met and _is_of_data(arrival.product, provenance):
+                met.add(arrival.product)
+                yield arrival.product
 
 
 def _own(arrivals: list[Arrival]) -> list[Arrival]:

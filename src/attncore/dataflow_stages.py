@@ -298,7 +298,8 @@ class Follower:
     def _free(self, side: int) -> frozenset[int]:
         """The axes of the first product that come from one of its inputs alone."""
         operation = self.scores.operation
-        assert isinstance(operation, Contract)
+        if not isinstance(operation, Contract):  # scores that are no product: any axis may be that of the keys
+            return frozenset(range(len(self.scores.outputs[0].shape))) if side == 0 else frozenset()
         own, other = (operation.left, operation.right) if side == 0 else (operation.right, operation.left)
         return frozenset(at for at, label in enumerate(operation.result) if label in own and label not in other)
 

@@ -13,14 +13,11 @@ import tensorflow as tf
 from ._tensorflow_callable import Target, fingerprint, is_keras, parameters_of
 
 
-class _TensorMark:
-    """Stands for a tensor among the leaves of the arguments."""
+@dataclass(frozen=True)
+class _Tensor:
+    """Stands for a tensor among the leaves of the arguments; one that is given twice is one."""
 
-    def __repr__(self) -> str:
-        return "a tensor"
-
-
-_TENSOR = _TensorMark()
+    place: int
 
 
 @dataclass(eq=False)
@@ -36,8 +33,7 @@ class Call:
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The model called on these tensors in the place of its own."""
-        given = iter(tensors)
-        leaves = [next(given) if leaf is _TENSOR else leaf for leaf in self._leaves]
+        leaves = [tensors[leaf.place] if isinstance(leaf, _Tensor) else leaf for leaf in self._leaves]
         args, kwargs = tf.nest.pack_sequence_as(self._structure, leaves, expand_composites=True)
         return self.target.function(*args, **kwargs)
 
@@ -49,10 +45,11 @@ def call_of(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ca
     structure = (args, kwargs)
     leaves = tf.nest.flatten(structure, expand_composites=True)
     named = _names(target, args, kwargs)
-    is_tensor = [_is_tensor(leaf) for leaf in leaves]
-    tensors = [tf.convert_to_tensor(leaf) for leaf, is_one in zip(leaves, is_tensor, strict=True) if is_one]
-    names = [name for name, is_one in zip(named, is_tensor, strict=True) if is_one]
-    static = [_TENSOR if is_one else leaf for leaf, is_one in zip(leaves, is_tensor, strict=True)]
+    given = {id(leaf): (name, leaf) for name, leaf in zip(named, leaves, strict=True) if _is_tensor(leaf)}
+    places = {identity: place for place, identity in enumerate(given)}
+    tensors = [tf.convert_to_tensor(leaf) for _, leaf in given.values()]
+    static = [_Tensor(places[id(leaf)]) if id(leaf) in places else leaf for leaf in leaves]
+    names = [name for name, _ in given.values()]
     return Call(target, tensors, names, _key(target, structure, tensors, static), structure, static)
 
 
@@ -111,7 +108,7 @@ def _of_model_inputs(target: Target, paths: list[str]) -> list[str]:
 def _key(target: Target, structure: Any, tensors: Sequence[Any], static: Sequence[Any]) -> Any:
     """What a program depends on; None where that cannot be compared."""
     shapes = tuple((tuple(tensor.shape), tensor.dtype.name) for tensor in tensors)
-    marks = tuple((type(leaf).__name__, repr(leaf) if leaf is _TENSOR else leaf) for leaf in static)
+    marks = tuple((type(leaf).__name__, leaf) for leaf in static)
     blank = [None] * len(static)
     outline = (
         repr(tf.nest.pack_sequence_as(structure, blank, expand_composites=False)) if _is_plain(structure) else None

@@ -8,7 +8,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from attncore.dataflow import Broadcast, Reshape, Value
 from attncore.dataflow_plan import Wanted, kept_in_full, wanted_of
 from attncore.dataflow_sites import Site
 from attncore.errors import CaptureError
@@ -75,20 +74,11 @@ def _plan(made: Traced, site: Site, options: CaptureOptions) -> SitePlan:
 
 def _picks(made: Traced, plan: SitePlan) -> Iterator[tuple[str, Pick]]:
     for _, value, _ in plan.wanted.values():
-        source = held_in(value)
-        yield source.handle, Pick(source.handle, tf.as_dtype(source.dtype), len(source.shape))
-
-
-def held_in(value: Value) -> Value:
-    """The value of a tensor that holds these numbers in this order: axes of length 1 may have been added in reading."""
-    while value.handle is None and value.node is not None:
-        assert isinstance(value.node.operation, Broadcast | Reshape)
-        value = value.node.inputs[0]
-    return value
+        yield value.handle, Pick(value.handle, tf.as_dtype(value.dtype), made.program.ranks[value.handle])
 
 
 def _weights_of(plans: Sequence[SitePlan]) -> list[str]:
-    return [held_in(plan.wanted["weights"][1]).handle for plan in plans if "weights" in plan.wanted]
+    return [plan.wanted["weights"][1].handle for plan in plans if "weights" in plan.wanted]
 
 
 def _compiled(made: Traced, picks: dict[str, Pick], differentiated: list[str]) -> Any:

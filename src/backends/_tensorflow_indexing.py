@@ -27,7 +27,7 @@ def _slice(graph: Graph, operation: Any, inputs: Values, outputs: Values, known:
             bounds.append(None)
         else:
             bounds.append((begin[axis], begin[axis] + size, 1))
-    graph.add(Slice(tuple(bounds)), (source,), outputs, scope=scope)
+    graph.add(Slice(tuple(bounds)), inputs[:2], outputs, scope=scope)
 
 
 def _strided_slice(graph: Graph, operation: Any, inputs: Values, outputs: Values, known: Known, scope: str) -> None:
@@ -52,8 +52,11 @@ def _strided_slice(graph: Graph, operation: Any, inputs: Values, outputs: Values
         whole = size == length and (bound is None or bound[2] == 1)
         bounds.append(None if whole else bound)
         sizes.append(size)
-    cut = Value(tuple(sizes), source.dtype)
-    graph.add(Slice(tuple(bounds)), (source,), (cut,), scope=scope)
+    if axes == list(range(len(bounds))):
+        graph.add(Slice(tuple(bounds)), inputs[:2], outputs, scope=scope)
+        return
+    cut = Value(tuple(sizes), source.dtype, handle=output.handle)
+    graph.add(Slice(tuple(bounds)), inputs[:2], (cut,), scope=scope)
     graph.add(Broadcast(tuple(axes)), (cut,), outputs, scope=scope)
 
 
@@ -117,14 +120,16 @@ def _unpack(graph: Graph, operation: Any, inputs: Values, outputs: Values, known
     source = inputs[0]
     axis = operation.get_attr("axis") % len(source.shape)
     for place, output in enumerate(outputs):
-        _pick(graph, source, axis, (place, place + 1, 1), output, scope)
+        _pick(graph, inputs, axis, (place, place + 1, 1), output, scope)
 
 
-def _pick(graph: Graph, source: Value, axis: int, bound: Bound, output: Value, scope: str) -> None:
-    """One position of an axis, which is gone then."""
+def _pick(graph: Graph, inputs: Values, axis: int, bound: Bound, output: Value, scope: str) -> None:
+    """One position of an axis of the first input, which is gone then; the second may say which."""
+    source = inputs[0]
     rank = len(source.shape)
-    cut = Value(tuple(1 if at == axis else size for at, size in enumerate(source.shape)), source.dtype)
-    graph.add(Slice(tuple(bound if at == axis else None for at in range(rank))), (source,), (cut,), scope=scope)
+    shape = tuple(1 if at == axis else size for at, size in enumerate(source.shape))
+    cut = Value(shape, source.dtype, handle=output.handle)
+    graph.add(Slice(tuple(bound if at == axis else None for at in range(rank))), inputs, (cut,), scope=scope)
     graph.add(Broadcast(tuple(at for at in range(rank) if at != axis)), (cut,), (output,), scope=scope)
 
 
@@ -139,7 +144,8 @@ def _pack(graph: Graph, operation: Any, inputs: Values, outputs: Values, known: 
 def _raised(graph: Graph, value: Value, axis: int, rank: int, scope: str) -> Value:
     source = list(range(rank - 1))
     axes: tuple[int | None, ...] = (*source[:axis], None, *source[axis:])
-    raised = Value(tuple(1 if at is None else value.shape[at] for at in axes), value.dtype)
+    shape = tuple(1 if at is None else value.shape[at] for at in axes)
+    raised = Value(shape, value.dtype, handle=value.handle)
     graph.add(Broadcast(axes), (value,), (raised,), scope=scope)
     return raised
 
@@ -177,7 +183,7 @@ def _gather(graph: Graph, operation: Any, inputs: Values, outputs: Values, known
     if rows == 0 and not shared:  # one place: an index that drops the axis
         number = _whole_numbers(known[1])
         bound = None if number is None else (number[0], number[0] + 1, 1)
-        _pick(graph, operand, axis, bound, outputs[0], scope)
+        _pick(graph, (operand, indices), axis, bound, outputs[0], scope)
         return
     graph.add(Gather(tuple(axes)), (operand, indices), outputs, scope=scope)
 
@@ -200,14 +206,15 @@ def _list_item(graph: Graph, operation: Any, inputs: Values, outputs: Values, kn
         return
     number = _whole_numbers(known[1])
     bound = None if number is None else (number[0], number[0] + 1, 1)
-    _pick(graph, source, 0, bound, outputs[0], scope)
+    _pick(graph, inputs[:2], 0, bound, outputs[0], scope)
 
 
 def _list_set(graph: Graph, operation: Any, inputs: Values, outputs: Values, known: Known, scope: str) -> None:
     """A list of arrays with another item at one place."""
     source, item = inputs[0], inputs[2]
-    if len(source.shape) != len(item.shape) + 1:
-        graph.add(Opaque(operation.type), inputs, outputs, scope=scope)
+    if len(source.shape) != len(item.shape) + 1:  # the list was made before the shape of its items was known
+        axes = (None, *((2, axis) for axis in range(len(item.shape))))
+        graph.add(Opaque(operation.type, (axes,)), inputs, outputs, scope=scope)
         return
     graph.add(Update(), (source, _raised(graph, item, 0, len(source.shape), scope)), outputs, scope=scope)
 

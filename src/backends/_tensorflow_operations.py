@@ -36,7 +36,7 @@ ELEMENTWISE = {
     **dict.fromkeys(
         ("CheckNumerics", "DebugGradientIdentity", "EnsureShape", "Identity", "PreventGradient", "Snapshot"), "identity"
     ),
-    **dict.fromkeys(("ReadVariableOp", "StopGradient", "TensorListFromTensor", "XlaSharding"), "identity"),
+    **dict.fromkeys(("ReadVariableOp", "StopGradient", "XlaSharding"), "identity"),
 }
 OTHER_ELEMENTWISE = frozenset(
     {
@@ -203,7 +203,7 @@ def _concatenate(operation: Any, inputs: Values, output: Value, numbers: Sequenc
     return Concatenate(int(numbers[-1].reshape(())) % len(output.shape)), inputs[:-1]
 
 
-def _list_set(operation: Any, inputs: Values, output: Value, numbers: Sequence[Array | None]) -> Made:
+def _first(operation: Any, inputs: Values, output: Value, numbers: Sequence[Array | None]) -> Made:
     return Elementwise("identity"), inputs[:1]
 
 
@@ -220,6 +220,7 @@ _MAKERS: dict[str, Callable[[Any, Values, Value, Sequence[Array | None]], Made]]
     "Softmax": _softmax,
     "Square": _square,
     "Squeeze": _squeeze,
-    "TensorListStack": _list_set,
+    "TensorListFromTensor": _first,
+    "TensorListStack": _first,
     "Transpose": _transpose,
 }

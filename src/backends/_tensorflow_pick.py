@@ -55,7 +55,7 @@ class Picker:
     def keep(self, path: str, tensor: Any) -> None:
         """Keep a tensor, if it is wanted."""
         if path in self.picks:
-            self.found[path] = tensor
+            self.found[path] = _behind(tensor, self.picks[path].dtype)
 
     def entered(self, outer: Frame, operation: Any, inner: Frame, graph: Any) -> None:
         """Nothing: a function's inputs are known by the paths that they have outside."""
@@ -130,6 +130,15 @@ class Picker:
         outputs, kept = tf.switch_case(which, several)
         self.found.update(zip(wanted, (Turns(*one) for one in kept), strict=True))
         return list(outputs)
+
+
+def _behind(tensor: Any, dtype: Any) -> Any:
+    """The numbers themselves, of a handle of a variable or a list of arrays."""
+    if tensor.dtype == tf.resource:
+        return tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype)
+    if tensor.dtype == tf.variant:
+        return tf.raw_ops.TensorListStack(input_handle=tensor, element_shape=-1, element_dtype=dtype)
+    return tensor
 
 
 def _as_turns(found: Any) -> Turns:

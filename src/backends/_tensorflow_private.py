@@ -64,7 +64,7 @@ def copy_handle(source: Any, target: Any) -> None:
 
 def shape_behind(handle: Any) -> tuple[tf.TensorShape, tf.DType] | None:
     """Shape and type of the variable or list behind a handle; None where they are not known."""
-    data = getattr(handle, "_handle_data", None)
+    data = handle_data_util.get_resource_handle_data(handle)
     if data is None or not data.is_set or len(data.shape_and_type) != 1:
         return None
     known = data.shape_and_type[0]

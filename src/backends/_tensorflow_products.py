@@ -69,7 +69,7 @@ def _without(graph: Graph, value: Value, labels: list[int], left: list[int], sco
     if len(left) == len(labels):
         return value
     axes = [labels.index(label) for label in left]
-    squeezed = Value(tuple(value.shape[axis] for axis in axes), value.dtype)
+    squeezed = Value(tuple(value.shape[axis] for axis in axes), value.dtype, handle=value.handle)
     graph.add(Broadcast(tuple(axes)), (value,), (squeezed,), scope=scope)
     return squeezed
 

@@ -12,12 +12,14 @@ Shapes = list[Any]
 
 @dataclass(eq=False, slots=True)
 class Program:
-    """The dataflow of a graph; a value's ``handle`` is the path of its tensor.
+    """The dataflow of a graph; a value's ``handle`` is the path of the tensor that holds its numbers.
 
+    ``ranks`` are the numbers of axes of these tensors; a value may have more or fewer axes of length 1.
     ``loop_shapes`` are the shapes that the tensors of a loop keep from turn to turn, by the loop's path.
     """
 
     graph: Graph
+    ranks: dict[str, int] = field(default_factory=dict)
     loop_shapes: dict[str, Shapes] = field(default_factory=dict)
 
 

@@ -32,8 +32,7 @@ def read_program(graph: Any, inputs: Sequence[tuple[Any, str, Origin]]) -> Progr
         tensors = [_placeholder(tensor) for tensor, _, _ in inputs]
         for old, new, (_, name, origin) in zip(graph.inputs, tensors, inputs, strict=True):
             value = value_of(new, origin, name)
-            value.handle = old.name
-            reader.values[old.name] = value
+            reader.note(old.name, value)
         reader.graph.inputs = [reader.values[old.name] for old in graph.inputs]
         Replay(reader).run(graph, tensors)
     reader.graph.outputs = [reader.values[old.name] for old in graph.outputs]
@@ -48,6 +47,13 @@ def value_of(tensor: Any, origin: Origin = "result", name: str = "") -> Value:
         shape, dtype = behind
     lengths = () if shape.rank is None else tuple(shape.as_list())
     return Value(lengths, dtype.name, origin, name)
+
+
+def _inside(tensor: Any, given: Value) -> Value:
+    """A value for an input of a loop or branch; a list of arrays keeps the shape that it is followed with."""
+    if tensor.dtype == tf.variant:
+        return Value(given.shape, given.dtype)
+    return value_of(tensor)
 
 
 def _placeholder(tensor: Any, shape: Any = None) -> Any:
@@ -67,14 +73,22 @@ class Reader:
         self._numbers = Numbers()
         self._regions: dict[str, Region] = {}
 
+    def note(self, path: str, value: Value) -> None:
+        """The value of the tensor of this path."""
+        value.handle = path
+        self.values[path] = value
+        self.program.ranks[path] = len(value.shape)
+
     def made(self, frame: Frame, operation: Any, outputs: Sequence[Any]) -> None:
         """Give its outputs values, and add what it does to the graph."""
         inputs = tuple(self.values[frame.key(tensor.name)] for tensor in operation.inputs)
         path = frame.key(operation.name)
         values = tuple(self._value(operation, tensor, inputs) for tensor in outputs)
+        if path in self._regions:
+            results = self._regions[path].bodies[0].outputs
+            values = tuple(_inside(*pair) for pair in zip(outputs, results, strict=True))
         for old, value in zip(operation.outputs, values, strict=True):
-            value.handle = frame.key(old.name)
-            self.values[value.handle] = value
+            self.note(frame.key(old.name), value)
         scope = scope_of(path)
         if path in self._regions:
             node = self.graph.add(self._regions.pop(path), inputs, values, scope=scope)
@@ -90,15 +104,15 @@ class Reader:
     def _value(self, operation: Any, tensor: Any, inputs: Sequence[Value]) -> Value:
         """A value for one output; lists of arrays are followed as an array with the items along its first axis."""
         value = value_of(tensor)
-        if tensor.dtype == tf.variant and operation.type.startswith("TensorList"):
-            if operation.type in ("TensorListReserve", "EmptyTensorList"):
-                count = self._numbers.of(tensor.op.inputs[1])
-                item = shape_behind(tensor)
-                known = item is not None and item[0].rank is not None
-                rest = tuple(item[0].as_list()) if known and item is not None else ()
-                value.shape = (None if count is None else int(count), *rest)
-            else:
-                value.shape, value.dtype = inputs[0].shape, inputs[0].dtype
+        if tensor.dtype != tf.variant or not inputs:
+            return value
+        if operation.type in ("TensorListReserve", "EmptyTensorList"):
+            count = self._numbers.of(tensor.op.inputs[1])
+            value.shape = (None if count is None else int(count), *value.shape)
+        elif operation.type == "TensorListSetItem" and len(inputs[0].shape) != len(inputs[2].shape) + 1:
+            value.shape, value.dtype = (*inputs[0].shape[:1], *inputs[2].shape), inputs[2].dtype
+        else:
+            value.shape, value.dtype = inputs[0].shape, inputs[0].dtype
         return value
 
     def entered(self, outer: Frame, operation: Any, inner: Frame, graph: Any) -> None:
@@ -116,8 +130,9 @@ class Reader:
         path = frame.key(operation.name)
         body = inner_graph(operation.graph, operation.get_attr("body").name)
         shapes = [tensor.shape for tensor in inputs]
+        values = [self.values[frame.key(tensor.name)] for tensor in operation.inputs]
         for _ in range(_TIMES):
-            graph, given = self._body(replay, body, inputs, shapes, turn_path(path))
+            graph, given = self._body(replay, body, inputs, values, shapes, turn_path(path))
             wider = [_common(before, after) for before, after in zip(shapes, given, strict=True)]
             if list(map(str, shapes)) == list(map(str, wider)):
                 break
@@ -137,8 +152,9 @@ class Reader:
         """Read every branch; the operation itself is copied."""
         path = frame.key(operation.name)
         shapes = [tensor.shape for tensor in inputs[1:]]
+        values = [self.values[frame.key(tensor.name)] for tensor in operation.inputs[1:]]
         graphs = tuple(
-            self._body(replay, inner, inputs[1:], shapes, branch_path(path, number))[0]
+            self._body(replay, inner, inputs[1:], values, shapes, branch_path(path, number))[0]
             for number, inner in enumerate(branch_graphs(operation))
         )
         self._regions[path] = Region(
@@ -149,17 +165,15 @@ class Reader:
         )
 
     def _body(
-        self, replay: Replay, graph: Any, inputs: Sequence[Any], shapes: Shapes, path: str
+        self, replay: Replay, graph: Any, inputs: Sequence[Any], values: Sequence[Value], shapes: Shapes, path: str
     ) -> tuple[Graph, Shapes]:
         """The dataflow of an inner graph, and the shapes of what it gives back."""
         outer, self.graph = self.graph, Graph([])
         try:
             with scratch_graph("attncore_body").as_default():
                 tensors = [_placeholder(tensor, shape) for tensor, shape in zip(inputs, shapes, strict=True)]
-                for old, new in zip(graph.inputs, tensors, strict=True):
-                    value = value_of(new)
-                    value.handle = f"{path}/{old.name}"
-                    self.values[value.handle] = value
+                for old, new, given in zip(graph.inputs, tensors, values, strict=True):
+                    self.note(f"{path}/{old.name}", _inside(new, given))
                 outputs = replay.run(graph, tensors, path)
             found = self.graph
         finally:

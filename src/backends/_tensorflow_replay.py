@@ -70,7 +70,10 @@ class Replay:
 
     def operations(self, graph: Any, frame: Frame) -> None:
         """Every operation of a graph whose inputs the frame has already."""
+        used = _used(graph)
         for operation in graph.get_operations():
+            if operation.name not in used:
+                continue
             given = operation.outputs and all(output.name in frame.tensors for output in operation.outputs)
             if not given:
                 self._one(frame, operation)
@@ -110,3 +113,16 @@ class Replay:
         self.operations(graph, inner)
         self.watcher.left(frame, operation, inner, graph)
         return [inner.tensors[tensor.name] for tensor in graph.outputs]
+
+
+def _used(graph: Any) -> set[str]:
+    """The operations that run: those that outputs, and what must happen, depend on."""
+    waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
+    used: set[str] = set()
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in used:
+            used.add(operation.name)
+            waiting += [tensor.op for tensor in operation.inputs]
+            waiting += operation.control_inputs
+    return used

@@ -87,8 +87,8 @@ def _trace(call: Call) -> Traced:
             reason = str(error).strip().splitlines()[0]
             raise UnsupportedModelError(
                 f"TensorFlow cannot make a graph of {call.target.label}, as tf.function could not compile it either: "
-                f"{reason} Where it asks for the numbers of a tensor (.numpy(), int(x)), use TensorFlow's own operations, "
-                " such as tf.cond and tf.where"
+                f"{reason} Where it asks for the numbers of a tensor (.numpy(), int(x)), use TensorFlow's own "
+                "operations, such as tf.cond and tf.where"
             ) from error
     calls.clear()  # what is kept for a model must not keep the model alive
     program = read_program(concrete.graph, _inputs(concrete, call))
@@ -117,7 +117,7 @@ def _inputs(concrete: Any, call: Call) -> list[tuple[Any, str, Origin]]:
         (tensor, name, "data") for tensor, name in zip(inputs, call.names, strict=False)
     ]
     names = variable_names(call.target)
-    own = {id(variable.handle): variable for variable in concrete.graph.variables}
+    own = {id(variable.handle): variable for variable in _variables(concrete)}
     assigned = _assigned(concrete.graph)
     for tensor, held in zip(inputs[len(inputs) - len(captured) :], captured, strict=True):
         name, variable = names.get(id(held), (None, own.get(id(held))))
@@ -127,6 +127,14 @@ def _inputs(concrete: Any, call: Call) -> list[tuple[Any, str, Origin]]:
         else:
             given.append((tensor, "", _origin_of_array(held)))
     return given
+
+
+def _variables(concrete: Any) -> list[Any]:
+    """The variables that a graph uses; those of a loaded model may be gone, and only their numbers held."""
+    try:
+        return list(concrete.graph.variables)
+    except AssertionError:
+        return []
 
 
 def _origin(variable: Any, name: str, assigned: bool) -> Origin:

@@ -13,7 +13,7 @@ from attncore.dataflow import Node, Region
 from attncore.dataflow_happened import Happened
 from attncore.dataflow_turns import Turns
 
-from ._tensorflow_capture import Recorded, SitePlan, held_in
+from ._tensorflow_capture import Recorded, SitePlan
 from ._tensorflow_pick import Placed
 
 _LENGTH = 2
@@ -69,7 +69,7 @@ def _calls(recorded: Recorded, plan: SitePlan, meanings: Sequence[Turns]) -> lis
 
 
 def _arrays(recorded: Recorded, plan: SitePlan, role: str) -> Placed:
-    return recorded.arrays[held_in(plan.wanted[role][1]).handle]
+    return recorded.arrays[plan.wanted[role][1].handle]
 
 
 def _read(
@@ -91,7 +91,7 @@ def _read(
 
 
 def _as_read(array: Array, shape: Sequence[int | None]) -> Array:
-    """A tensor with the axes that it was read with, where axes of length 1 were left out."""
+    """A tensor with the axes that it was read with, where axes of length 1 came or went."""
     if array.ndim == len(shape):
         return array
     return array.reshape([-1 if length is None else length for length in shape])
@@ -125,5 +125,5 @@ def _gradient(recorded: Recorded, plan: SitePlan) -> Any:
     if "weights" not in plan.wanted or not plan.site.normalised:
         return None
     _, value, layout = plan.wanted["weights"]
-    found = recorded.gradients.get(held_in(value).handle)
+    found = recorded.gradients.get(value.handle)
     return None if found is None else layout(_as_read(found.numpy(), value.shape))
