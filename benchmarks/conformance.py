@@ -28,7 +28,7 @@ from conformance_report import summary_lines, table_lines, write_results  # noqa
 from conformance_rows import Case, Row  # noqa: E402
 
 # Modules with a function cases(); one that is not there is left out.
-SOURCES = ("hf_cases", "other_models", "jax_cases")
+SOURCES = ("hf_cases", "other_models", "jax_cases", "tensorflow_cases")
 SECONDS_PER_CASE = 90
 
 

@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "attncore.backends.torch": {"attncore", "numpy", "torch"},
     # Flax, Equinox and Keras it never imports: it looks for them among the modules that the user has imported.
     "attncore.backends.jax": {"attncore", "numpy", "jax"},
+    # Keras it never imports either.
+    "attncore.backends.tensorflow": {"attncore", "numpy", "tensorflow"},
     "attncore.renderers": {"attncore", "numpy"},
     "attncore.renderers.terminal": {"attncore", "numpy", "rich"},
     "attncore.renderers.matplotlib": {"attncore", "numpy", "matplotlib"},

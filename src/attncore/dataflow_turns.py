@@ -126,8 +126,11 @@ class Ancestry:
         updates: list[Value] = []
 
         def see(value: Value) -> None:
-            if value.node is not None and isinstance(value.node.operation, Update | Concatenate):
-                updates.append(value.node.inputs[0])
+            node = value.node
+            if node is not None and isinstance(node.operation, Update | Concatenate):
+                updates.append(node.inputs[0])
+            elif node is not None and node.operation == Elementwise("select"):  # written where a condition says so
+                updates.extend(node.inputs[1:])
 
         self._visit_moves(key, region, see)
         return any(self._reached_by_moves(update, region) & carried for update in updates)

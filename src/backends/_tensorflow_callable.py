@@ -27,6 +27,7 @@ class Target:
     label: str
     owner: Any
     kept: Any
+    compiled: bool
 
 
 def target_of(model: Any) -> Target:
@@ -39,10 +40,11 @@ def target_of(model: Any) -> Target:
         model = _only_signature(model)
     owner = _owner(model)
     label = _label(model)
-    compiled = hasattr(model, "get_concrete_function") or hasattr(model, "structured_input_signature")
+    function = _compiled(model)
+    compiled = hasattr(function, "get_concrete_function") or hasattr(function, "structured_input_signature")
     if compiled or isinstance(model, tf.Module) or is_keras(model):
-        return Target(_traceable(model), label, owner, model)
-    return Target(model, label, owner, None)
+        return Target(_traceable(function), label, owner, model, compiled)
+    return Target(model, label, owner, None, compiled)
 
 
 def is_keras(model: Any) -> bool:
@@ -64,6 +66,12 @@ def _only_signature(model: Any) -> Any:
         names = ", ".join(map(repr, signatures))
         raise UnsupportedModelError(f"the model has several signatures, {names}; give one: loaded.signatures[name]")
     return found
+
+
+def _compiled(model: Any) -> Any:
+    """The compiled function that a module's call is, if it is one; else the model itself."""
+    call = None if is_keras(model) else getattr(model, "__call__", None)  # noqa: B004 - it is wanted, not asked for
+    return call if hasattr(call, "python_function") else model
 
 
 def _traceable(model: Any) -> Callable[..., Any]:
@@ -143,8 +151,11 @@ def _is_variable(thing: Any) -> bool:
 
 
 def fingerprint(target: Target) -> Any:
-    """What a program of this model depends on besides its arguments: its layers and their plain attributes."""
-    owner = target.owner
+    """What a program of this model depends on besides its arguments: its layers and their plain attributes.
+
+    A compiled function holds on to what its Python code once meant, and so does its program here.
+    """
+    owner = None if target.compiled else target.owner
     if is_keras(owner):
         parts = list(owner._flatten_layers())
     else:

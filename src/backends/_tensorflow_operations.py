@@ -139,6 +139,14 @@ def _opaque(kind: str, inputs: Values, outputs: Values) -> Opaque:
     return Opaque(kind, fused_attention=any(word in kind.lower() for word in _ATTENTION_WORDS))
 
 
+def _from_ragged(operation: Any, inputs: Values, output: Value, numbers: Sequence[Array | None]) -> Made:
+    """Rows of their own lengths in one array: as many as there are ends of rows, along the values' first axis."""
+    values, ends = inputs[1], inputs[3]
+    rows = (3, 0) if ends.shape else None
+    axes = (rows, *((1, axis) for axis in range(len(values.shape))))
+    return Opaque(operation.type, (axes,)), inputs
+
+
 def _softmax(operation: Any, inputs: Values, output: Value, numbers: Sequence[Array | None]) -> Made:
     return Softmax(len(output.shape) - 1, log=operation.type == "LogSoftmax"), inputs
 
@@ -216,6 +224,7 @@ _MAKERS: dict[str, Callable[[Any, Values, Value, Sequence[Array | None]], Made]]
     "MirrorPad": _pad,
     "Pad": _pad,
     "PadV2": _pad,
+    "RaggedTensorToTensor": _from_ragged,
     "Reshape": _reshape,
     "Softmax": _softmax,
     "Square": _square,

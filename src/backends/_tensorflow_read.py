@@ -17,6 +17,8 @@ from ._tensorflow_program import Program, Shapes, branch_path, is_a_name, turn_p
 from ._tensorflow_replay import Frame, Replay
 
 _CALL = re.compile(r"(Stateful)?PartitionedCall(_\d+)?|RemoteCall(_\d+)?")
+# Scopes that TensorFlow makes for control flow; they name no part of a model.
+_CONTROL = re.compile(r"(while|cond|map|switch_case|case|loop_body|pfor|indexed_case|branch\d*)(_\d+)?")
 _TIMES = 6  # how often the shapes of a loop may turn out to be less fixed than thought
 
 
@@ -195,7 +197,9 @@ def branch_graphs(operation: Any) -> list[Any]:
 def scope_of(path: str) -> str:
     """The names that people gave the places around an operation."""
     parts = path.split("/")[:-1]
-    return "/".join(part for part in parts if is_a_name(part) and not _CALL.fullmatch(part))
+    return "/".join(
+        part for part in parts if is_a_name(part) and not (_CALL.fullmatch(part) or _CONTROL.fullmatch(part))
+    )
 
 
 def _common(before: Any, after: Any) -> Any:

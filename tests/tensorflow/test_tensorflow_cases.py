@@ -9,8 +9,6 @@ pytest.importorskip("tensorflow")
 from tensorflow_case import TensorFlowCase, confirm, examine
 from tensorflow_cases import cases
 
-import attncore
-
 CASES = list(cases())
 # Keras reads a .keras file by handing its own variables to numpy, without the keyword that numpy 2 asks for.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -22,7 +20,6 @@ def test_the_reference_is_what_the_model_computes(case: TensorFlowCase) -> None:
     assert not confirm(case.prepare())
 
 
-@pytest.mark.skipif("tensorflow" not in attncore.backends(), reason="no TensorFlow backend yet")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: TensorFlowCase) -> None:
     """Weights, kinds, notes and coverage are as expected, and the output and the model are unchanged."""

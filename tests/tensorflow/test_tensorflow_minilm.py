@@ -14,7 +14,6 @@ import attncore
 
 TOLERANCE = 3e-6
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minilm_keras.py"
-NEEDS_BACKEND = pytest.mark.skipif("tensorflow" not in attncore.backends(), reason="no TensorFlow backend yet")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,6 @@ def assert_equal(trace: attncore.AttentionTrace, expected: list[Any]) -> None:
         assert np.abs(np.asarray(layer.weights) - weights).max() <= TOLERANCE
 
 
-@NEEDS_BACKEND
 def test_the_keras_model_shows_pytorchs_weights(loaded: Any) -> None:
     """And its layers are called what Keras calls them."""
     model, inputs, _, expected = loaded
@@ -70,7 +68,6 @@ def test_the_keras_model_shows_pytorchs_weights(loaded: Any) -> None:
     assert [f"layer_{place}_attention" in layer.name for place, layer in enumerate(trace)] == [True] * 6
 
 
-@NEEDS_BACKEND
 @pytest.mark.parametrize("entry", ["serve", "signature"])
 def test_the_saved_model_shows_them_without_code(loaded: Any, entry: str, tmp_path: Path) -> None:
     """As Keras' endpoint and as the signature of a SavedModel."""
