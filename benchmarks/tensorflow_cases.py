@@ -12,6 +12,7 @@ MODULES = (
     "tensorflow_handwritten",
     "tensorflow_scores",
     "tensorflow_models",
+    "tensorflow_hub",
     "tensorflow_negatives",
 )
 

@@ -92,13 +92,17 @@ def inputs_of(tokenizer: Any, texts: list[str]) -> tuple[Array, Array]:
     return jnp.asarray(encoded["input_ids"]), jnp.asarray(encoded["attention_mask"])
 
 
+def demo(text: str) -> tuple[Any, attncore.Inputs, list[str]]:
+    """What `attncore.trace` is to be given for a text: the function, its inputs, and the tokens."""
+    parameters, tokenizer = load_minilm()
+    ids, mask = inputs_of(tokenizer, [text])
+    return bert, attncore.Inputs(parameters, ids, mask), tokenizer.convert_ids_to_tokens(ids[0].tolist())
+
+
 def main() -> None:
     """Trace one sentence and show it in the terminal."""
-    parameters, tokenizer = load_minilm()
-    ids, mask = inputs_of(tokenizer, [TEXT])
-    labels = tokenizer.convert_ids_to_tokens(ids[0].tolist())
-    trace = attncore.trace(bert, attncore.Inputs(parameters, ids, mask), tokens=labels)
-    print(attncore.render(trace, "terminal"))
+    function, inputs, tokens = demo(TEXT)
+    print(attncore.render(attncore.trace(function, inputs, tokens=tokens), "terminal"))
 
 
 if __name__ == "__main__":

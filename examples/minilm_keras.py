@@ -112,18 +112,23 @@ def inputs_of(tokenizer: Any, text: str) -> list[Any]:
     return [tf.constant(encoded[name].astype(np.int32)) for name in ("input_ids", "attention_mask")]
 
 
+def demo(text: str) -> tuple[Any, attncore.Inputs, list[str]]:
+    """What `attncore.trace` is to be given for a text: the model, its inputs, and the tokens."""
+    model, tokenizer = load_minilm()
+    inputs = inputs_of(tokenizer, text)
+    return model, attncore.Inputs(inputs), tokenizer.convert_ids_to_tokens(inputs[0].numpy()[0].tolist())
+
+
 def main() -> None:
     """Trace the sentence with the model and with its SavedModel."""
-    model, tokenizer = load_minilm()
-    inputs = inputs_of(tokenizer, TEXT)
-    labels = tokenizer.convert_ids_to_tokens(inputs[0].numpy()[0].tolist())
-    trace = attncore.trace(model, attncore.Inputs(inputs), tokens=labels)
+    model, inputs, labels = demo(TEXT)
+    trace = attncore.trace(model, inputs, tokens=labels)
     print(trace)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "minilm")
         model.export(path, verbose=False)
         loaded = tf.saved_model.load(path)
-        saved = attncore.trace(loaded.serve, attncore.Inputs(inputs), tokens=labels)
+        saved = attncore.trace(loaded.serve, inputs, tokens=labels)
     apart = max(np.abs(np.asarray(a.weights) - np.asarray(b.weights)).max() for a, b in zip(trace, saved, strict=True))
     print(f"The SavedModel, loaded without this file: {len(saved)} layers, weights within {apart:.1e} of the model's")
 

@@ -17,6 +17,7 @@ INSTALLED = {
     "src/attncore/": "attncore/",
     "src/backends/": "attncore/backends/",
     "src/renderers/": "attncore/renderers/",
+    "examples/": "attncore/examples/",
 }
 
 

@@ -76,6 +76,14 @@ class Demo(StrEnum):
     smollm2 = "smollm2"
 
 
+class DemoBackend(StrEnum):
+    """The frameworks of `attncore demo`."""
+
+    torch = "torch"
+    jax = "jax"
+    tensorflow = "tensorflow"
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"attncore {__version__}")
@@ -209,6 +217,7 @@ def backends(as_json: AsJson = False) -> None:
 def demo(
     model: Annotated[Demo, typer.Option(help="Which model; smollm2 takes most of a minute to load.")] = Demo.minilm,
     text: Annotated[str | None, typer.Option(help="Another text for the model to read.")] = None,
+    backend: Annotated[DemoBackend, typer.Option(help="Which framework runs minilm.")] = DemoBackend.torch,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE")] = Path(
         "demo.attn.safetensors"
     ),
@@ -218,7 +227,7 @@ def demo(
     from attncore.cli_demo import run_demo
 
     check_folder(output)
-    run_demo(model.value, text, output, open_page=open_page)
+    run_demo(model.value, text, output, backend=backend.value, open_page=open_page)
 
 
 def _list_plugins(kind: str, as_json: bool) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from attncore.api import trace as capture_trace
 from attncore.attention import AttentionTrace
 from attncore.cli_output import print_rendered, say, working
 from attncore.cli_page import show_page
+from attncore.errors import OptionError
 from attncore.model_loading import ModelLoadError, load_transformers_model
 from attncore.patterns import head_statistics, strongest_pattern
 
@@ -51,25 +54,59 @@ MODELS = {
 }
 
 
-def run_demo(name: str, text: str | None, output: Path, *, open_page: bool = True) -> AttentionTrace:
+# The module that writes MiniLM in another framework, and what to install for it.
+_IN_OTHER_FRAMEWORKS = {
+    "jax": ("attncore.examples.minilm_jax", "pip install 'attncore[jax,transformers]'"),
+    "tensorflow": ("attncore.examples.minilm_keras", "pip install keras 'attncore[tensorflow,transformers]'"),
+}
+
+
+def run_demo(
+    name: str, text: str | None, output: Path, *, backend: str = "torch", open_page: bool = True
+) -> AttentionTrace:
     """Capture, show and save, as a trace and as the interactive page, which opens where there is a display.
 
+    Args:
+        name: of the model, in `MODELS`.
+        text: what it reads; None for the model's own sentence.
+        output: the file to write.
+        backend: "torch", or "jax" or "tensorflow", for which MiniLM is written in the examples.
+        open_page: whether to open the browser.
+
     Raises:
-        ModelLoadError: the package that carries the model is not installed.
+        ModelLoadError: the package that carries the model, or a framework, is not installed.
+        OptionError: the model is not there for this backend.
     """
     demo = MODELS[name]
+    if backend != "torch" and name != "minilm":
+        raise OptionError(f"--backend {backend} runs minilm; --model {name} is PyTorch's alone")
     folder = folder_of(demo)
     # The files are here; without this, transformers asks the hub about them.
     os.environ["HF_HUB_OFFLINE"] = "1"
     sentence = demo.text if text is None else text
     say(f"Model: {demo.title}\nText:  {sentence}\n")
     with working(f"loading {demo.module}"):
-        loaded = load_transformers_model(str(folder), sentence, gguf_file=demo.gguf_file)
+        if backend == "torch":
+            loaded = load_transformers_model(str(folder), sentence, gguf_file=demo.gguf_file)
+            model, inputs, tokens = loaded.model, loaded.inputs, loaded.tokens
+        else:
+            model, inputs, tokens = _in_another_framework(backend, sentence)
     with working("capturing attention"):
-        trace = capture_trace(loaded.model, loaded.inputs, tokens=loaded.tokens)
+        trace = capture_trace(model, inputs, tokens=tokens)
     _show(trace, output)
     show_page(trace.render("d3"), page_beside(output), open_page=open_page)
     return trace
+
+
+def _in_another_framework(backend: str, sentence: str) -> tuple[Any, Any, Any]:
+    """MiniLM as the examples write it: the model, its inputs, and the tokens."""
+    module, install = _IN_OTHER_FRAMEWORKS[backend]
+    try:
+        example = import_module(module)
+    except ImportError as error:
+        raise ModelLoadError(f"the demo for {backend} needs {error.name}, which is not installed: {install}") from error
+    found: tuple[Any, Any, Any] = example.demo(sentence)
+    return found
 
 
 def page_beside(output: Path) -> Path:

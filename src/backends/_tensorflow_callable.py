@@ -155,7 +155,7 @@ def fingerprint(target: Target) -> Any:
 
     A compiled function holds on to what its Python code once meant, and so does its program here.
     """
-    owner = None if target.compiled else target.owner
+    owner: Any = None if target.compiled else target.owner
     if is_keras(owner):
         parts = list(owner._flatten_layers())
     else:
