@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from attncore.selection import may_match, parts_of
 from ._torch_calls import RootCall, note_call
 from ._torch_generation import link
 from ._torch_keep import keep
+from ._torch_keras import keras_children
 from ._torch_record import Place, Record
 from ._torch_sites import Sites
 from ._torch_switches import switch_off, switch_on
@@ -43,6 +45,14 @@ class _Thread(threading.local):
         self.sites: Sites | None = None
         self.watcher: Watcher | None = None
         self.watching = False
+
+
+def _children(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """The modules directly inside one, by their qualified names."""
+    for own, child in module._modules.items():
+        if child is not None:
+            # torch.compile puts a wrapper around a module, which is not part of the name people know.
+            yield name if own == "_orig_mod" else f"{name}.{own}" if name else own, child
 
 
 class Recorder:
@@ -96,12 +106,9 @@ class Recorder:
             # First of all post-hooks, so that captures inside each other end in reverse order.
             module.register_forward_hook(partial(self._after, name), with_kwargs=True, prepend=True, always_call=True),
         ]
-        for child_name, child in module._modules.items():
-            if child is None or id(child) in seen or _runs_no_attention(child):
-                continue
-            # torch.compile puts a wrapper around a module, which is not part of the name people know.
-            inner = name if child_name == "_orig_mod" else f"{name}.{child_name}" if name else child_name
-            self._hook(child, inner, seen)
+        for child_name, child in (*keras_children(module, name), *_children(module, name)):
+            if id(child) not in seen and not _runs_no_attention(child):
+                self._hook(child, child_name, seen)
 
     def close(self) -> None:
         """Take everything off again; also when a forward was interrupted half way."""
