@@ -15,4 +15,5 @@ def keras_children(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Modul
         return
     for layer in module._flatten_layers(include_self=False, recursive=False):
         if isinstance(layer, nn.Module):
-            yield layer.path or (f"{name}/{layer.name}" if name else layer.name), layer
+            own = f"{name}/{layer.name}" if name else str(layer.name)
+            yield str(layer.path or own), layer
