@@ -120,6 +120,9 @@ def variable_names(target: Target) -> dict[int, tuple[str, Any]]:
 def _variables(owner: Any) -> Iterator[tuple[str, Any]]:
     if is_keras(owner):
         yield from ((variable.path, variable) for variable in owner.variables)
+    elif any(kind.__module__.startswith("tf_keras.") for kind in type(owner).__mro__):
+        # Keras 2 names variables in full, and keeps layers in lists of its own, whose names say nothing.
+        yield from ((variable.name.removesuffix(":0"), variable) for variable in owner.variables)
     elif isinstance(owner, tf.Module):
         flatten: Any = owner._flatten
         yield from (
