@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,12 +44,16 @@ HOSTILE_TOKENS = (
 )
 
 
-def check_renderer(renderer: Renderer) -> None:
+def check_renderer(renderer: Renderer, *, traces: Iterable[AttentionTrace] = ()) -> None:
     """Check that a renderer keeps the contract.
 
     It draws every view it declares, refuses views and options it does not have, leaves the trace as it was, shows
     hostile tokens as text, and copes with every shape of trace; a view that cannot show some trace (cross-attention,
     say, or one without queries and keys) may refuse it with an `attncore.AttncoreError` that says so.
+
+    Args:
+        renderer: the renderer.
+        traces: more traces that it must draw or refuse, besides the suite's own.
 
     Raises:
         AssertionError: the contract is broken; the message says how.
@@ -59,7 +63,7 @@ def check_renderer(renderer: Renderer) -> None:
     _check_refusals(renderer)
     _check_trace_untouched(renderer)
     _check_hostile_tokens(renderer)
-    _check_shapes(renderer)
+    _check_shapes(renderer, traces)
     _check_saving(renderer)
 
 
@@ -198,9 +202,10 @@ class _HostileFinder(HTMLParser):
         self.found += [name for name, value in attrs if name.startswith("on") and _HANDLER in (value or "")]
 
 
-def _check_shapes(renderer: Renderer) -> None:
+def _check_shapes(renderer: Renderer, traces: Iterable[AttentionTrace]) -> None:
     """Every shape of trace is drawn, or refused in words."""
-    for what, trace in _shapes():
+    given = ((f"trace {number} that was given", trace) for number, trace in enumerate(traces))
+    for what, trace in (*_shapes(), *given):
         for view in renderer.views:
             where = f'view "{view}" of renderer "{renderer.name}", {what}'
             try:
