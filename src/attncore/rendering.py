@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from attncore.attention import AttentionTrace
 
 # What a file name's ending asks for.
-_MIME_OF_SUFFIX = {".html": "text/html", ".txt": "text/plain", ".svg": "image/svg+xml", ".png": "image/png"}
+_MIME_OF_SUFFIX = {
+    ".html": "text/html",
+    ".txt": "text/plain",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".pdf": "application/pdf",
+}
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,11 @@ class Rendered:
         """
         target = Path(path)
         mime = _MIME_OF_SUFFIX.get(target.suffix.lower())
-        contents = {**self.bundle, **self.files}
-        if mime is None or mime not in contents:
-            endings = [suffix for suffix, kind in _MIME_OF_SUFFIX.items() if kind in contents]
+        kinds = {*self.bundle, *self.files}
+        if mime is None or mime not in kinds:
+            endings = [suffix for suffix, kind in _MIME_OF_SUFFIX.items() if kind in kinds]
             raise OptionError(f'this picture cannot be saved as "{target.suffix}"; use one of {", ".join(endings)}')
-        content = contents[mime]
+        content = self.files[mime] if mime in self.files else self.bundle[mime]
         target.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
 

@@ -11,9 +11,10 @@ from attncore.attention import AttentionTrace
 from attncore.describe import full_bytes, held_bytes
 from attncore.layer import AttentionLayer
 from attncore.patterns import PATTERN_NAMES, HeadStatistics, head_statistics, strongest_pattern
+from attncore.subject import check_batch
 
 from ._terminal_output import ACCENT, BOLD, FAINT, PLAIN, Line, line, wrapped
-from ._terminal_subject import check_batch, heading
+from ._terminal_subject import heading
 from ._terminal_text import counted, fit, width_of
 
 REMINDER = "Attention weights show where information can flow, not what caused an output."

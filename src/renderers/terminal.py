@@ -10,12 +10,13 @@ from attncore.errors import OptionError, did_you_mean
 from attncore.hookspecs import hookimpl
 from attncore.protocols import Renderer
 from attncore.rendering import Rendered
+from attncore.subject import find_query
 
 from ._terminal_head import EveryQuery, OneQuery
 from ._terminal_matrix import Matrix
 from ._terminal_model import Model
 from ._terminal_output import Page, finished
-from ._terminal_subject import Subject, find_query
+from ._terminal_subject import Subject
 from ._terminal_summary import Summary
 
 Sort = Literal["weight", "position"]
