@@ -22,6 +22,7 @@ GROUP = "attncore"
 BUILT_IN = (
     "attncore.renderers.d3",
     "attncore.renderers.terminal",
+    "attncore.renderers.matplotlib",
     "attncore.backends.torch",
     "attncore.backends.jax",
     "attncore.backends.tensorflow",

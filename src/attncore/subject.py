@@ -38,7 +38,7 @@ class Subject:
         found = trace[layer] if isinstance(layer, str) else trace[int(layer)]
         check_batch(found, batch)
         if head is not None:
-            _check_head(found, head)
+            check_head(found, head)
         query_axis, key_axis = trace.axes_of(found)
         return cls(found, int(batch), None if head is None else int(head), query_axis, key_axis)
 
@@ -93,7 +93,8 @@ def check_batch(layer: AttentionLayer, batch: int) -> None:
         )
 
 
-def _check_head(layer: AttentionLayer, head: int) -> None:
+def check_head(layer: AttentionLayer, head: int) -> None:
+    """Raise unless the layer has a head of this number."""
     numbers = layer.head_numbers()
     if isinstance(head, bool) or not isinstance(head, int | np.integer):
         raise OptionError(f"head is a number, or None for the mean over heads; {head!r} was given")

@@ -1,0 +1,76 @@
+"""Every head of a model, a small map each, all on one scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attncore.arrays import Array
+from attncore.attention import AttentionTrace
+from attncore.subject import Subject
+
+from ._matplotlib_canvas import Canvas
+from ._matplotlib_cells import cells_of, real_positions
+from ._matplotlib_scale import Scale
+from ._matplotlib_text import fitting, font_size
+from ._matplotlib_titles import model_name
+
+_MOST = 32
+_GAP = 1.15  # from one map to the next, by a map's side
+_PANEL, _LARGEST = 0.62, 12.0  # inches
+
+
+def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) -> str:
+    """Draw it and return its title."""
+    subjects = [Subject.of(trace, place, None, min(batch, _last_item(trace, place))) for place in range(len(trace))]
+    maps = [_maps(subject) for subject in subjects]
+    columns = max(len(own) for own in maps)
+    side = min(_PANEL, _LARGEST / max(columns, len(maps)))
+    width, height = columns * side, len(maps) * side
+    ax = canvas.axes(width + 1.6, height + 1.2)
+    scale = scale.for_keys(max(subject.keys for subject in subjects))
+    norm = scale.over(maps)
+    for row, own in enumerate(maps):
+        for column, weights in enumerate(own):
+            left, top = column * _GAP, row * _GAP
+            image = ax.imshow(
+                weights,
+                cmap=scale.colors,
+                norm=norm,
+                interpolation="nearest",
+                extent=(left, left + 1, top + 1, top),
+                aspect="equal",
+            )
+    ax.set_xlim(-0.1, columns * _GAP)
+    ax.set_ylim(len(maps) * _GAP, -0.1)
+    _number(ax.xaxis, columns, width, "head")
+    _number(ax.yaxis, len(maps), height, "layer")
+    ax.set_yticks(ax.get_yticks(), [str(subjects[round(tick / _GAP)].layer.index) for tick in ax.get_yticks() - 0.5])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    scale.bar(ax.figure, image, ax, "attention weight" if _is_whole(subjects) else "weight, summed over keys of a cell")
+    title = f"{model_name(trace)}: every head, queries down and keys across"
+    ax.set_title(title, parse_math=False, usetex=False, fontsize=font_size("axes.labelsize"))
+    return title
+
+
+def _last_item(trace: AttentionTrace, place: int) -> int:
+    return trace[place].shape[0] - 1
+
+
+def _maps(subject: Subject) -> Array:
+    """(heads, rows, columns)."""
+    queries = real_positions(subject.query_axis, subject.batch)
+    keys = real_positions(subject.key_axis, subject.batch)
+    return cells_of(subject.read, subject.layer.n_heads, queries, keys, _MOST).weights
+
+
+def _is_whole(subjects: list[Subject]) -> bool:
+    return all(max(subject.queries, subject.keys) <= _MOST for subject in subjects)
+
+
+def _number(axis: object, count: int, inches: float, name: str) -> None:
+    """Numbers in the middle of the maps."""
+    size, step = fitting(count, inches, font_size("xtick.labelsize"))
+    shown = np.arange(0, count, step)
+    axis.set_ticks(shown * _GAP + 0.5, [str(number) for number in shown], fontsize=size)  # type: ignore[attr-defined]
+    axis.set_label_text(name)  # type: ignore[attr-defined]
