@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format types viewer viewer-check browser bench clean
+.PHONY: help demo test plugins test-fast lint format types viewer viewer-check browser bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,17 @@ demo: $(VENV)/.demo ## Capture a real model on a real sentence, offline, and sho
 
 test: $(VENV)/.dev lint types viewer-check browser ## Run everything that continuous integration runs: lint, types and every test
 	$(BIN)/pytest -n $(JOBS)
+	$(MAKE) plugins
+
+plugins: $(VENV)/.dev ## Test the plugins in an environment of their own, everything from wheels
+	rm -rf $(VENV)/plugins && mkdir -p $(VENV)/plugins/wheels
+	for each in . plugins/attncore-onnx plugins/attncore-plotly; do \
+		$(BIN)/python -m build --wheel --no-isolation --outdir $(VENV)/plugins/wheels $$each > $(VENV)/plugins/build.log \
+			|| { cat $(VENV)/plugins/build.log; exit 1; }; \
+	done
+	$(PYTHON) -m venv $(VENV)/plugins/env
+	$(VENV)/plugins/env/bin/pip install --quiet $(VENV)/plugins/wheels/*.whl pytest
+	cd plugins && $(abspath $(VENV))/plugins/env/bin/pytest -q -c pytest.ini
 
 test-fast: $(VENV)/.dev ## Run the tests that need no framework
 	$(BIN)/pytest -n $(JOBS) --ignore=tests/torch --ignore=tests/test_wheel.py --ignore=tests/test_cli_models.py
@@ -68,7 +79,8 @@ $(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/python
 
 $(VENV)/.dev: $(REQUIREMENTS) requirements-models.txt requirements-models-needs.txt $(VENV)/.demo
 	@echo "setting up $(VENV) for development"
-	$(PIP) --constraint constraints.txt --requirement requirements-models-needs.txt --editable '.[dev,transformers,jax,tensorflow]'
+	$(PIP) --constraint constraints.txt --requirement requirements-models-needs.txt --editable '.[dev,transformers,jax,tensorflow]' \
+		--editable plugins/attncore-onnx --editable plugins/attncore-plotly
 	$(PIP) --no-deps --requirement requirements-models.txt
 	touch $@
 
