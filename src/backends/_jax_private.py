@@ -1,8 +1,11 @@
-"""The one place that reads what JAX does not promise to keep: the names that people gave to parts of a program."""
+"""The one place that reads what JAX does not promise to keep: names of scopes, and two classes without a public one."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+
+import jax
 
 
 def name_stack(equation: Any) -> str:
@@ -12,3 +15,18 @@ def name_stack(equation: Any) -> str:
     alone.
     """
     return str(getattr(getattr(equation, "source_info", None), "name_stack", ""))
+
+
+def is_dropped(variable: Any) -> bool:
+    """Whether an equation's output is used by nobody; JAX makes the class public in some versions only."""
+    return type(variable).__name__ == "DropVar"
+
+
+def debug_info(name: str, inputs: int, outputs: int) -> Any:
+    """What a jaxpr of our own says of itself, of the class that JAX gives to those it makes."""
+    return _debug_info_class()("attncore", name, ("",) * inputs, ("",) * outputs)
+
+
+@cache
+def _debug_info_class() -> Any:
+    return type(jax.make_jaxpr(lambda: ())().jaxpr.debug_info)

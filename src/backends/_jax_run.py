@@ -17,6 +17,7 @@ from jax.extend import core
 
 from attncore.dataflow import Value
 
+from ._jax_private import debug_info, is_dropped
 from ._jax_program import Body, Program, Step
 from ._jax_shards import manual_axes
 
@@ -234,8 +235,8 @@ def evaluate(equation: Any, arrays: Sequence[Any]) -> list[Any]:
         for variable, array in zip(equation.invars, arrays, strict=True)
         if not isinstance(variable, core.Literal)
     }
-    used = [variable for variable in equation.outvars if not isinstance(variable, core.DropVar)]
-    about = core.DebugInfo("attncore", equation.primitive.name, ("",) * len(given), ("",) * len(used))
+    used = [variable for variable in equation.outvars if not is_dropped(variable)]
+    about = debug_info(equation.primitive.name, len(given), len(used))
     alone = core.ClosedJaxpr(core.Jaxpr((), list(given), used, [equation], equation.effects, about), ())
     results = iter(core.jaxpr_as_fun(alone)(*given.values()))
-    return [None if isinstance(variable, core.DropVar) else next(results) for variable in equation.outvars]
+    return [None if is_dropped(variable) else next(results) for variable in equation.outvars]
