@@ -28,7 +28,7 @@ _DATA = frozenset(
 _SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_numpy_dtype_promotion")
 # Of these, what may as well be the name of a weight.
 _VECTORS = frozenset({"q", "k", "v", "query", "key", "value", "memory", "features"})
-_MODULE_LIBRARIES = ("flax", "equinox", "haiku", "penzai")
+_MODULE_LIBRARIES = ("flax", "equinox", "haiku", "penzai.nn", "penzai.models")
 
 
 @dataclass(frozen=True)
