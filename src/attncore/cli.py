@@ -213,6 +213,24 @@ def backends(as_json: AsJson = False) -> None:
     _list_plugins("backends", as_json)
 
 
+class PluginKind(StrEnum):
+    """What `attncore new-plugin` makes."""
+
+    renderer = "renderer"
+
+
+@app.command("new-plugin")
+def new_plugin(
+    kind: Annotated[PluginKind, typer.Argument(help="What to make.")],
+    name: Annotated[str, typer.Argument(help="Its name, as in trace.render(NAME).", metavar="NAME")],
+    folder: Annotated[Path, typer.Option("--folder", help="Where to put it.", metavar="FOLDER")] = Path(),
+) -> None:
+    """Make a distribution with a plugin of your own, which works as it is, with its test."""
+    from attncore.cli_new_plugin import make_renderer_plugin
+
+    make_renderer_plugin(name, folder)
+
+
 @app.command()
 def demo(
     model: Annotated[Demo, typer.Option(help="Which model; smollm2 takes most of a minute to load.")] = Demo.minilm,
