@@ -112,7 +112,7 @@ def test_a_clash_names_both_distributions(installed: Path) -> None:
 def test_the_command_lists_them_with_reasons(installed: Path) -> None:
     """Also as a sentence for a person."""
     environment = {**os.environ, "PYTHONPATH": str(installed), "COLUMNS": "200"}
-    command = [sys.executable, "-W", "ignore", "-m", "attncore", "renderers"]
+    command = [sys.executable, "-W", "ignore", "-m", "attncore", "renderers", "-v"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr[-1500:]
     assert "broken-sound" in done.stdout

@@ -128,7 +128,9 @@ def test_renderers_and_backends_are_listed() -> None:
     """Names, views and distributions, as text and as JSON."""
     assert "terminal" in succeeded("renderers")
     assert "views: only" in succeeded("renderers")
+    assert "options: layer, head, query, batch" in succeeded("renderers", "-v")
     assert "numpy         attncore-np 1" in succeeded("backends")
     found = {row["name"]: row for row in json.loads(succeeded("renderers", "--json"))}
-    assert found["page"] == {"name": "page", "views": ["only"], "distribution": "attncore-np 1"}
+    page = {name: found["page"][name] for name in ("name", "views", "distribution", "options")}
+    assert page == {"name": "page", "views": ["only"], "distribution": "attncore-np 1", "options": ["title", "size"]}
     assert "torch" in {row["name"] for row in json.loads(succeeded("backends", "--json"))}

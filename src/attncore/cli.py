@@ -58,6 +58,7 @@ TextB = Annotated[
 ]
 TraceFile = Annotated[Path, typer.Argument(help="A file that `attncore trace` or trace.save wrote.", metavar="FILE")]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the browser; never done where there is no display.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what each is, and its options.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -202,15 +203,15 @@ def info(file: TraceFile, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def renderers(as_json: AsJson = False) -> None:
+def renderers(as_json: AsJson = False, verbose: Verbose = False) -> None:
     """List the installed renderers and their views."""
-    _list_plugins("renderers", as_json)
+    _list_plugins("renderers", as_json, verbose)
 
 
 @app.command()
-def backends(as_json: AsJson = False) -> None:
+def backends(as_json: AsJson = False, verbose: Verbose = False) -> None:
     """List the installed backends, whether or not their framework is."""
-    _list_plugins("backends", as_json)
+    _list_plugins("backends", as_json, verbose)
 
 
 class PluginKind(StrEnum):
@@ -248,7 +249,7 @@ def demo(
     run_demo(model.value, text, output, backend=backend.value, open_page=open_page)
 
 
-def _list_plugins(kind: str, as_json: bool) -> None:
+def _list_plugins(kind: str, as_json: bool, verbose: bool) -> None:
     from attncore.cli_info import plugins_as_json, plugins_as_text
     from attncore.plugins import plugins
 
@@ -256,7 +257,7 @@ def _list_plugins(kind: str, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print(plugins_as_text(rows))
+        print(plugins_as_text(rows, verbose=verbose))
 
 
 def _capture(model: str, text: str, text_b: str | None, **options: Any) -> AttentionTrace:

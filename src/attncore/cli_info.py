@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,7 @@ from attncore.attention import AttentionTrace
 from attncore.describe import describe
 from attncore.layer import AttentionLayer
 from attncore.plugins import Plugins
+from attncore.rendering import options_of
 from attncore.token_display import readable
 
 
@@ -95,21 +97,39 @@ def plugins_as_json(found: Plugins, kind: str) -> list[dict[str, Any]]:
     """The renderers or backends that are installed, and what failed to load."""
     if kind == "renderers":
         rows = [
-            {"name": name, "views": list(entry.thing.views), "distribution": entry.distribution}
+            {
+                "name": name,
+                "views": list(entry.thing.views),
+                "distribution": entry.distribution,
+                "about": _first_line(entry.thing),
+                "options": [name for name in options_of(entry.thing.render) if name != "view"],
+            }
             for name, entry in found.renderers.items()
         ]
     else:
-        rows = [{"name": name, "distribution": entry.distribution} for name, entry in found.backends.items()]
+        rows = [
+            {"name": name, "distribution": entry.distribution, "about": _first_line(entry.thing)}
+            for name, entry in found.backends.items()
+        ]
     return rows + [{"name": name, "failed": reason} for name, reason in found.failures.items()]
 
 
-def plugins_as_text(rows: list[dict[str, Any]]) -> str:
-    """The same, a line each."""
+def _first_line(plugin: Any) -> str:
+    """What a plugin's class says of itself in one line."""
+    return (inspect.getdoc(type(plugin)) or "").partition("\n")[0]
+
+
+def plugins_as_text(rows: list[dict[str, Any]], *, verbose: bool = False) -> str:
+    """The same, a line each; with ``verbose`` further lines on what each says of itself and its options."""
     lines = []
+    width = max((len(row.get("distribution", "")) for row in rows), default=0)
     for row in rows:
         if "failed" in row:
             lines.append(f"{row['name']:<12}  could not be used: {row['failed']}")
         else:
             views = f"views: {', '.join(row['views'])}" if "views" in row else ""
-            lines.append(f"{row['name']:<12}  {row['distribution']:<20}  {views}".rstrip())
+            lines.append(f"{row['name']:<12}  {row['distribution']:<{width}}  {views}".rstrip())
+            if verbose:
+                options = f"options: {', '.join(row['options'])}" if row.get("options") else ""
+                lines += [f"{'':<14}{line}" for line in (row["about"], options) if line]
     return "\n".join(lines)

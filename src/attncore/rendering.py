@@ -121,6 +121,12 @@ def _chosen(renderer: str | Renderer | None) -> Renderer:
     return find_renderer(renderer if renderer is not None else next(iter(plugins().renderers)))
 
 
+def options_of(method: Callable[..., Any]) -> list[str]:
+    """The names of a method's keyword-only parameters."""
+    parameters = inspect.signature(method).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
 def check_options(
     renderer: str, method: Callable[..., Any], options: Mapping[str, Any], *, given: Collection[str] = ()
 ) -> None:
@@ -135,7 +141,7 @@ def check_options(
     parameters = inspect.signature(method).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    known = [name for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in given]
+    known = [name for name in options_of(method) if name not in given]
     for name in options:
         if name not in known:
             raise OptionError(
