@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attncore import AttentionTrace, AttncoreError, OptionError, SelectionError, TokenAxis, UnavailableError
+from attncore import AttentionTrace, AttncoreError, Coverage, OptionError, SelectionError, TokenAxis, UnavailableError
+from attncore.describe import size_text
 from attncore.testing import example_cross_trace, example_trace
 
 
@@ -187,6 +188,19 @@ def test_the_summary_counts_layers_axes_and_gaps() -> None:
     assert "3 x self-attention (batch, heads, query, key) (1, 4, 12, 12), from example" in text
     assert '"tokens": 12 text positions, batch of 1' in text
     assert "1 no-attention (see trace.coverage)" in text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0.0 kB"), (48_700, "48.7 kB"), (603_900_000, "603.9 MB")])
+def test_sizes_are_read_at_a_glance(count: int, text: str) -> None:
+    """A sentence's trace is not 0.0 MB."""
+    assert size_text(count) == text
+
+
+def test_the_prompt_shows_coverage_in_sentences() -> None:
+    """What stands alone in a notebook's cell is read by a person."""
+    assert repr(Coverage()) == "everything that ran is in the trace"
+    coverage = example_trace().coverage
+    assert repr(coverage) == "mixer.0: ExampleMixer: ran and showed no softmax attention"
 
 
 def test_reduced_layers_say_that_their_weights_were_not_kept() -> None:

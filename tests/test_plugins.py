@@ -17,6 +17,7 @@ import attncore
 from attncore import PluginError, Rendered
 from attncore import plugins as plugins_module
 from attncore.plugins import PluginWarning, find_backend, find_renderer, plugins
+from attncore.testing import example_trace
 
 
 class TinyRenderer:
@@ -215,6 +216,37 @@ def test_a_restricted_plugin_is_not_even_imported(install: Any, monkeypatch: pyt
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert plugins().failures == {}
+
+
+def test_a_program_registers_a_renderer_of_its_own(install: Any) -> None:
+    """It is listed and found by its name, and once it is registered again the new one is used."""
+    install(other=renderer_plugin(TinyRenderer("other")))
+    first, second = TinyRenderer("mine"), TinyRenderer("mine")
+    attncore.register_renderer(first)
+    assert find_renderer("mine") is first
+    assert attncore.renderers()["mine"] == ("only",)
+    assert example_trace().render("mine").bundle == {"text/plain": "2 layers"}
+    attncore.register_renderer(second)
+    assert find_renderer("mine") is second
+    assert {"other", "terminal"} <= set(attncore.renderers())
+
+
+@pytest.mark.parametrize(
+    ("renderer", "said"),
+    [
+        (TinyRenderer("terminal"), r'"terminal" of this program .* one from attncore \d.*; choose another name'),
+        (TinyRenderer("other"), r'"other" of this program .* one from attncore-other 1\.2; choose another name'),
+        (TinyRenderer, r"this program registered <class .*TinyRenderer'> as a renderer; register an object"),
+        (object(), r"this program registered .* as a renderer; register an object with name, views, render"),
+    ],
+)
+def test_a_program_cannot_take_an_installed_name(renderer: Any, said: str, install: Any) -> None:
+    """Nor register what is no renderer; nothing of it is kept."""
+    install(other=renderer_plugin(TinyRenderer("other")))
+    before = dict(plugins().renderers)
+    with pytest.raises(PluginError, match=said):
+        attncore.register_renderer(renderer)
+    assert plugins().renderers == before
 
 
 PLUGIN_MODULE = """

@@ -45,6 +45,7 @@ ATTNCORE = [
     "hookimpl",
     "hookspec",
     "load",
+    "register_renderer",
     "render",
     "renderers",
     "trace",

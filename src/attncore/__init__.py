@@ -27,6 +27,7 @@ from attncore.errors import (
 from attncore.hookspecs import hookimpl, hookspec
 from attncore.inputs import Inputs
 from attncore.layer import AttentionLayer
+from attncore.plugins import register_renderer
 from attncore.protocols import Backend, CaptureOptions, Renderer, Session
 from attncore.provenance import Provenance
 from attncore.rendering import Rendered, render
@@ -64,6 +65,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "load",
+    "register_renderer",
     "render",
     "renderers",
     "trace",

@@ -17,6 +17,7 @@ from attncore.selection import HeadSelector, LayerSelector, choose, no_such_laye
 from attncore.weights import LazyWeights
 
 if TYPE_CHECKING:
+    from attncore.protocols import Renderer
     from attncore.rendering import Rendered
 
 
@@ -176,8 +177,8 @@ class AttentionTrace(Sequence[AttentionLayer]):
 
         save(self, path)
 
-    def render(self, renderer: str | None = None, *, view: str | None = None, **options: Any) -> Rendered:
-        """Show the trace with one of `attncore.renderers()`; the result shows or saves itself."""
+    def render(self, renderer: str | Renderer | None = None, *, view: str | None = None, **options: Any) -> Rendered:
+        """Show the trace with one of `attncore.renderers()`, or a renderer itself; the result shows or saves itself."""
         from attncore.rendering import render
 
         return render(self, renderer, view=view, **options)

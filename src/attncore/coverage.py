@@ -38,7 +38,7 @@ class CoverageEntry:
         return f"{self.name or '(model)'}: {self.what}{shape}: {self.reason}{times}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Coverage(Sequence[CoverageEntry]):
     """The list of parts that ran and are not attention in the trace; empty when everything that ran is understood."""
 
@@ -71,3 +71,7 @@ class Coverage(Sequence[CoverageEntry]):
 
     def __str__(self) -> str:
         return "\n".join(str(entry) for entry in self.entries) or self.summary()
+
+    def __repr__(self) -> str:
+        # At the prompt and in a notebook the sentences are wanted, as of a trace.
+        return str(self)

@@ -16,7 +16,7 @@ def describe(trace: AttentionTrace) -> str:
     lines += [f"  {line}" for line in _layer_lines(trace)]
     for axis in trace.axes.values():
         lines.append(f'  axis "{axis.name}": {axis.length} {axis.kind} positions, batch of {axis.batch}')
-    lines.append(f"  held: {held_bytes(trace) / 1e6:,.1f} MB; weights in full: {full_bytes(trace) / 1e6:,.1f} MB")
+    lines.append(f"  held: {size_text(held_bytes(trace))}; weights in full: {size_text(full_bytes(trace))}")
     if trace.coverage:
         lines.append(f"  coverage: {trace.coverage.summary()} (see trace.coverage)")
     return "\n".join(lines)
@@ -36,6 +36,11 @@ def _layer_lines(trace: AttentionTrace) -> list[str]:
 def held_bytes(trace: AttentionTrace) -> int:
     """Bytes held for weights, or for the queries and keys they are computed from."""
     return sum(layer.stored_weights.held_bytes for layer in trace if layer.stored_weights is not None)
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for a person: ``48.7 kB``, or ``603.9 MB`` from 100 kB on."""
+    return f"{count / 1e3:,.1f} kB" if count < 100_000 else f"{count / 1e6:,.1f} MB"
 
 
 def full_bytes(trace: AttentionTrace) -> int:

@@ -28,6 +28,9 @@ BUILT_IN = (
     "attncore.backends.tensorflow",
 )
 
+# Where renderers of `register_renderer` come from.
+RUNNING_PROGRAM = "this program"
+
 Thing = TypeVar("Thing", Backend, Renderer)
 
 
@@ -119,13 +122,29 @@ def _adder(
             raise PluginError(f"{source} registered {thing!r} as a {kind}; register an object with {needed}")
         clash = {**known, **mine}.get(thing.name)
         if clash is not None:
+            remedy = "uninstall one of the two or choose with ATTNCORE_PLUGINS"
             raise PluginError(
                 f'the {kind} "{thing.name}" of {source} has the name of one from {clash.distribution}; '
-                "uninstall one of the two or choose with ATTNCORE_PLUGINS"
+                f"{'choose another name' if source == RUNNING_PROGRAM else remedy}"
             )
         mine[thing.name] = Registered(thing, source)
 
     return register
+
+
+def register_renderer(renderer: Renderer) -> None:
+    """Make a renderer known by its name until Python ends, without a plugin: for notebooks and scripts.
+
+    Registered again, as when a cell is run twice, the new one takes the place of the one before.
+
+    Raises:
+        PluginError: it is no renderer, or its name is that of an installed one.
+    """
+    known = plugins().renderers
+    installed = {name: entry for name, entry in known.items() if entry.distribution != RUNNING_PROGRAM}
+    mine: dict[str, Registered[Renderer]] = {}
+    _adder(mine, installed, Renderer, RUNNING_PROGRAM)(renderer)
+    known.update(mine)
 
 
 def find_renderer(name: str) -> Renderer:

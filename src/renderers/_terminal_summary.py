@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.style import Style
 
 from attncore.attention import AttentionTrace
-from attncore.describe import full_bytes, held_bytes
+from attncore.describe import full_bytes, held_bytes, size_text
 from attncore.layer import AttentionLayer
 from attncore.patterns import PATTERN_NAMES, HeadStatistics, head_statistics, strongest_pattern
 from attncore.subject import check_batch
@@ -63,8 +63,8 @@ class Summary:
             text = f'axis "{axis.name}": {axis.length} {axis.kind} positions, {counted(axis.batch, "batch item")}'
             text += f"; {padded} of item {self.batch} are padding" if padded else ""
             yield from wrapped(text, width, FAINT)
-        held, full = held_bytes(self.trace) / 1e6, full_bytes(self.trace) / 1e6
-        yield from wrapped(f"held: {held:,.1f} MB; all weights would be {full:,.1f} MB", width, FAINT)
+        held, full = size_text(held_bytes(self.trace)), size_text(full_bytes(self.trace))
+        yield from wrapped(f"held: {held}; all weights would be {full}", width, FAINT)
 
     def _notes(self, width: int) -> Iterator[Line]:
         """Notes of layers, those that several have once."""
