@@ -196,6 +196,13 @@ def test_sizes_are_read_at_a_glance(count: int, text: str) -> None:
     assert size_text(count) == text
 
 
+def test_positions_without_a_kind_are_only_counted() -> None:
+    """Nothing is known of them, and nothing is said."""
+    plain = AttentionTrace.from_arrays([np.full((1, 1, 3, 3), 1 / 3)])
+    assert '"tokens": 3 positions, batch of 1' in repr(plain)
+    assert '"tokens": 12 text positions, batch of 1' in repr(example_trace())
+
+
 def test_the_prompt_shows_coverage_in_sentences() -> None:
     """What stands alone in a notebook's cell is read by a person."""
     assert repr(Coverage()) == "everything that ran is in the trace"

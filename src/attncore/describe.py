@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from attncore.attention import AttentionTrace
+    from attncore.axis import TokenAxis
 
 
 def describe(trace: AttentionTrace) -> str:
@@ -15,7 +16,7 @@ def describe(trace: AttentionTrace) -> str:
     lines = [f"AttentionTrace{model}: {len(trace)} attention layer(s)"]
     lines += [f"  {line}" for line in _layer_lines(trace)]
     for axis in trace.axes.values():
-        lines.append(f'  axis "{axis.name}": {axis.length} {axis.kind} positions, batch of {axis.batch}')
+        lines.append(f'  axis "{axis.name}": {positions_text(axis)}, batch of {axis.batch}')
     lines.append(f"  held: {size_text(held_bytes(trace))}; weights in full: {size_text(full_bytes(trace))}")
     if trace.coverage:
         lines.append(f"  coverage: {trace.coverage.summary()} (see trace.coverage)")
@@ -36,6 +37,11 @@ def _layer_lines(trace: AttentionTrace) -> list[str]:
 def held_bytes(trace: AttentionTrace) -> int:
     """Bytes held for weights, or for the queries and keys they are computed from."""
     return sum(layer.stored_weights.held_bytes for layer in trace if layer.stored_weights is not None)
+
+
+def positions_text(axis: TokenAxis) -> str:
+    """How many positions of which kind, such as ``13 text positions``; only how many where the kind is not known."""
+    return f"{axis.length} positions" if axis.kind == "position" else f"{axis.length} {axis.kind} positions"
 
 
 def size_text(count: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.style import Style
 
 from attncore.attention import AttentionTrace
-from attncore.describe import full_bytes, held_bytes, size_text
+from attncore.describe import full_bytes, held_bytes, positions_text, size_text
 from attncore.layer import AttentionLayer
 from attncore.patterns import PATTERN_NAMES, HeadStatistics, head_statistics, strongest_pattern
 from attncore.subject import check_batch
@@ -60,7 +60,7 @@ class Summary:
     def _axes(self, width: int) -> Iterator[Line]:
         for axis in self.trace.axes.values():
             padded = 0 if axis.padding is None else int(axis.padding_of(self.batch % axis.batch).sum())
-            text = f'axis "{axis.name}": {axis.length} {axis.kind} positions, {counted(axis.batch, "batch item")}'
+            text = f'axis "{axis.name}": {positions_text(axis)}, {counted(axis.batch, "batch item")}'
             text += f"; {padded} of item {self.batch} are padding" if padded else ""
             yield from wrapped(text, width, FAINT)
         held, full = size_text(held_bytes(self.trace)), size_text(full_bytes(self.trace))
