@@ -19,7 +19,7 @@ def trace(
     Args:
         model: a model of any installed framework.
         inputs: a mapping is passed as keywords, a tuple as positional arguments, anything else as the one argument;
-            `attncore.Inputs` says it exactly.
+            a Keras model whose inputs have names takes a mapping of them. `attncore.Inputs` says it exactly.
         tokens: labels for the positions: a list of strings, a list per batch item, a tokenizer, a mapping from axis
             name to these, or nothing.
         backend: which backend to use; by default the one that recognises the model.
@@ -34,7 +34,7 @@ def trace(
         TokenError: labels do not fit. OptionError, SelectionError: an option is wrong.
     """
     chosen = choose_backend(model, backend)
-    arguments = inputs_for(chosen, inputs)
+    arguments = inputs_for(chosen, model, inputs)
     session = chosen.capture(model, make_options(options))
     with session:
         session(*arguments.args, **arguments.kwargs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,3 +31,14 @@ class Inputs:
         if isinstance(inputs, tuple) and not hasattr(inputs, "_fields"):
             return cls(*inputs)
         return cls(inputs)
+
+
+def is_one_argument(model: Any, inputs: Any) -> bool:
+    """Whether a mapping is what Keras calls a model's inputs by name, and so its one argument.
+
+    It is, unless every name is one that the model's own ``call`` has as a parameter.
+    """
+    models = getattr(sys.modules.get("keras"), "Model", ())
+    if not isinstance(inputs, Mapping) or not isinstance(model, models):
+        return False
+    return not set(inputs) <= set(inspect.signature(model.call).parameters)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from attncore.errors import OptionError
-from attncore.inputs import Inputs
+from attncore.inputs import Inputs, is_one_argument
 from attncore.selection import HeadSelector, LayerSelector, parts_of
 
 if TYPE_CHECKING:
@@ -148,7 +148,10 @@ class ServerRenderer(Renderer, Protocol):
         """The method that makes an ASGI application of a trace."""
 
 
-def inputs_for(backend: Backend, inputs: Any) -> Inputs:
+def inputs_for(backend: Backend, model: Any, inputs: Any) -> Inputs:
     """The user's inputs as arguments of the model, by the backend's rule or the general one."""
     own_rule = getattr(backend, "inputs_of", None)
-    return own_rule(inputs) if own_rule is not None else Inputs.of(inputs)
+    if own_rule is not None:
+        found: Inputs = own_rule(inputs)
+        return found
+    return Inputs.of(inputs, mapping_is_one_argument=is_one_argument(model, inputs))

@@ -68,7 +68,7 @@ class _Suite:
 
     def __init__(self, backend: Backend, case: BackendCase, where: str) -> None:
         self.backend, self.case, self.where = backend, case, where
-        self.arguments = inputs_for(backend, case.inputs)
+        self.arguments = inputs_for(backend, case.model, case.inputs)
 
     def capture(self, **options: Any) -> AttentionTrace:
         """The trace of one run."""

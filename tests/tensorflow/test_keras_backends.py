@@ -25,6 +25,12 @@ generator = np.random.default_rng(0)
 model.set_weights([generator.normal(0, 0.3, array.shape) for array in model.get_weights()])
 x = np.random.default_rng(1).standard_normal((2, 5, 12)).astype(np.float32)
 trace = attncore.trace(model, keras.ops.convert_to_tensor(x))
+# The same model with inputs that have names takes a mapping of them as its one argument.
+shift = keras.Input((None, 12), name="shift")
+named = keras.Model({"states": inputs, "shift": shift}, model(inputs - shift))
+again = attncore.trace(named, {"shift": keras.ops.zeros(x.shape), "states": keras.ops.convert_to_tensor(x)})
+for layer, other in zip(trace, again, strict=True):
+    np.testing.assert_allclose(np.asarray(other.weights), np.asarray(layer.weights), atol=1e-6)
 names, kinds = [layer.name for layer in trace], [layer.kind for layer in trace]
 weights = [np.asarray(layer.weights).tolist() for layer in trace]
 print(json.dumps([trace.provenance.backend, names, kinds, weights]))

@@ -96,6 +96,32 @@ def test_names_axes_and_ids_of_a_keras_model() -> None:
     assert trace.provenance.backend == "tensorflow"
 
 
+class TwoInputs(keras.Model):  # type: ignore[misc]
+    """A model that somebody wrote as a class, with parameters of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = layers.MultiHeadAttention(HEADS, HEAD_DIM)
+
+    def call(self, x: Any, scale: Any) -> Any:
+        return self.attention(x * scale, x)
+
+
+def test_a_mapping_is_what_the_keras_model_means_by_it() -> None:
+    """Names of inputs make one argument; names of parameters of the model's own call are keywords."""
+    x, scale = states(), np.float32(2)
+    first, second = keras.Input((None, DIM), name="first"), keras.Input((None, DIM), name="second")
+    attention = layers.MultiHeadAttention(HEADS, HEAD_DIM)
+    model = keras.Model({"first": first, "second": second}, attention(first, second))
+    _, expected = attention(x, x + 1, return_attention_scores=True)
+    trace = attncore.trace(model, {"second": x + 1, "first": x})
+    assert np.abs(np.asarray(trace[0].weights) - expected.numpy()).max() < 1e-6
+    own = TwoInputs()
+    _, expected = own.attention(x * scale, x, return_attention_scores=True)
+    trace = attncore.trace(own, {"scale": tf.constant(scale), "x": x})
+    assert np.abs(np.asarray(trace[0].weights) - expected.numpy()).max() < 1e-6
+
+
 def test_tokens_label_the_axis() -> None:
     """As with every backend."""
     trace = attncore.trace(keras_encoder(), IDS[:1], tokens=["a", "b", "c", "d", "e"])
