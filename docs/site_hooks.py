@@ -13,13 +13,14 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"(?<=\]\()\.\./(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?(?=\))")
 FENCE = re.compile(r"^( *```\w+) (?:run|output)\b.*$", re.MULTILINE)
 IMAGE = re.compile(r"!\[(?P<text>[^\]]*)\]\((?P<stem>images/[\w-]+)-light\.(?P<kind>png|svg)\)")
+IN_NAVIGATION = ("CHANGELOG.md", "CONTRIBUTING.md")
 LANGUAGES = {".py": "python", ".toml": "toml", ".ts": "typescript"}
 
 
@@ -52,12 +53,14 @@ def text_of(target: Path) -> str:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add a page for each file that a page links to outside ``docs/``."""
+    """Add a page for each file outside ``docs/`` that is in the navigation or that a page links to."""
     pages = [file.content_string for file in files.documentation_pages()]
-    targets = {target_of(match["path"]) for text in pages for match in LINK.finditer(text)}
-    for target in sorted(targets):
-        if files.get_file_from_path(page_of(target)) is None:
-            files.append(File.generated(config, page_of(target), content=text_of(target)))
+    linked = {target_of(match["path"]) for text in pages for match in LINK.finditer(text)}
+    for target in sorted({*linked, *(ROOT / name for name in IN_NAVIGATION)}):
+        added = File.generated(config, page_of(target), content=text_of(target))
+        if target.name not in IN_NAVIGATION:
+            added.inclusion = InclusionLevel.NOT_IN_NAV
+        files.append(added)
     return files
 
 
