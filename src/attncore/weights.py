@@ -105,7 +105,8 @@ def _positions(item: Any, length: int, axis: str) -> tuple[Positions, Any]:
             f"the {axis} axis has {length} positions and {item!r} was asked for; give {-length} to {length - 1}"
         )
     needed, places = np.unique(asked % length if length else asked, return_inverse=True)
-    return needed.astype(np.intp), int(places) if asked.ndim == 0 else places.reshape(asked.shape)
+    # numpy 1 gives an array of one place for a single position, and numpy 2 an array of none.
+    return needed.astype(np.intp), places.item() if asked.ndim == 0 else places.reshape(asked.shape)
 
 
 def _check_key(item: Any, length: int) -> None:

@@ -1,0 +1,78 @@
+"""The environments that a release is tried in, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Row:
+    """One environment: an extra, a Python, the newest or the lowest versions, and what is run in it."""
+
+    name: str
+    extra: str
+    python: str
+    resolution: Literal["highest", "lowest-direct"]
+    check: str
+    # Distributions whose versions the table shows.
+    shown: tuple[str, ...]
+    tests: tuple[str, ...] = ()
+    test_needs: tuple[str, ...] = ()
+    # Tests that need what this environment has not.
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An extra, and how it is tried."""
+
+    name: str
+    shown: tuple[str, ...]
+    tests: tuple[str, ...]
+    test_needs: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        return self.name or "no extra"
+
+
+_CORE = ("numpy", "pluggy", "safetensors", "rich", "typer")
+_CORE_TESTS = tuple(
+    f"tests/test_{name}.py"
+    for name in (
+        *("attention", "axis", "cli", "cli_errors", "d3_renderer", "dataflow_find", "from_arrays", "page_answers"),
+        *("page_describe", "page_html", "page_payload", "page_questions", "page_vectors", "patterns", "plugins"),
+        *("rendering", "selection", "storage", "storage_damage", "storage_fuzz", "terminal", "terminal_edges"),
+        *("testing", "testing_backends", "testing_renderers", "token_display", "tokens", "weights"),
+    )
+)
+_CONTRACT = "tests/test_testing_renderers.py::test_every_installed_renderer_keeps_the_contract"
+EXTRAS = (
+    Extra("", _CORE, _CORE_TESTS, without=(f"{_CONTRACT}[matplotlib]",)),
+    Extra("torch", ("numpy", "torch"), ("tests/torch/test_torch_options.py", "tests/torch/test_torch_untouched.py")),
+    Extra("transformers", ("numpy", "torch", "transformers"), ("tests/torch/test_torch_tokens.py",)),
+    Extra("jax", ("numpy", "jax", "jaxlib"), ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py")),
+    Extra("tensorflow", ("numpy", "tensorflow-cpu", "keras"), ("tests/tensorflow/test_tensorflow_backend.py",)),
+    Extra("matplotlib", ("numpy", "matplotlib"), ("tests/test_matplotlib.py",)),
+    Extra("notebook", ("numpy", "anywidget"), ("tests/test_widget.py",)),
+    Extra("serve", ("numpy", "starlette", "uvicorn"), ("tests/test_serve.py",), ("httpx2",)),
+)
+
+
+def rows(pythons: tuple[str, ...]) -> list[Row]:
+    """Each extra with the newest versions on the oldest and the newest Python, and with the lowest on the oldest."""
+    made = []
+    for extra in EXTRAS:
+        check = f"check_{extra.name or 'core'}.py"
+        for python in dict.fromkeys((pythons[0], pythons[-1])):
+            made.append(Row(extra.title, extra.name, python, "highest", check, extra.shown))
+        made.append(
+            Row(
+                extra.title, extra.name, pythons[0], "lowest-direct", check, extra.shown,
+                extra.tests, extra.test_needs, extra.without,
+            )
+        )  # fmt: skip
+    return made

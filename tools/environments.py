@@ -1,0 +1,191 @@
+"""Install the wheel into clean environments, a row each, and try it there: one extra alone, an old and a new Python.
+
+    python tools/environments.py                 # every row
+    python tools/environments.py jax tensorflow  # rows whose name begins so
+    python tools/environments.py --write         # and write the result file that docs/environments.md is made of
+
+A row with the lowest versions that pyproject.toml allows also runs the tests that concern it. What is not to be had
+here (no wheel for that Python, a build for GPUs only) is said, and is no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environment_report
+from clean_copy import clean_copy
+from environment_rows import Row, rows
+
+ROOT = Path(__file__).parent.parent
+CHECKS = Path(__file__).parent / "environment_checks"
+RESULT = Path(__file__).parent / "results" / "environments.json"
+UV = (sys.executable, "-m", "uv")
+# The checks' folder goes to the end of the path, so that no file of it stands in front of a library's.
+_RUN = (
+    "import runpy, sys; sys.path.append(sys.argv[1]); runpy.run_path(sys.argv[1] + '/' + sys.argv[2], None, '__main__')"
+)
+# A check or the tests of one row.
+_SECONDS = 1800
+
+
+class NotHereError(Exception):
+    """What a row needs is not to be had on this machine."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where environments are made, and the wheel that goes into each."""
+
+    folder: Path
+    wheel: Path
+    pythons: dict[str, str]
+
+
+def environment_variables() -> dict[str, str]:
+    """The variables without those that lead Python back to this repository; uv looks where pip was told to look."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    if "PIP_FIND_LINKS" in kept:
+        kept.setdefault("UV_FIND_LINKS", kept["PIP_FIND_LINKS"])
+    return kept | {"OMP_NUM_THREADS": "1", "CI": "1", "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A command with its output, whatever its result."""
+    return subprocess.run(
+        command, cwd=cwd, env=environment_variables(), capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+
+
+def must_run(*command: str | Path, cwd: Path | None = None) -> str:
+    """The output of a command.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    done = run(*command, cwd=cwd)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(str(part) for part in command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def installed_pythons() -> dict[str, str]:
+    """The Pythons of this machine that attncore may run on, by version, oldest first; none is downloaded."""
+    found: dict[str, str] = {}
+    for minor in range(11, 20):
+        name = f"python3.{minor}"
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        for candidate in (shutil.which(name), *(str(path) for path in sorted(pyenv.glob(f"*/bin/{name}")))):
+            if candidate and run(candidate, "-c", "import venv, ssl").returncode == 0:
+                found.setdefault(f"3.{minor}", candidate)
+    return found
+
+
+def built_wheel(folder: Path) -> Path:
+    """The wheel, built from the source archive as a package index would hand it out."""
+    copy = clean_copy(folder / "copy")
+    must_run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", folder, copy)
+    shutil.unpack_archive(next(folder.glob("*.tar.gz")), folder, filter="data")
+    unpacked = next(path for path in folder.glob("attncore-*") if path.is_dir())
+    must_run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, unpacked)
+    return next(folder.glob("*.whl"))
+
+
+def resolved(row: Row, python: str, folder: Path) -> str:
+    """The exact versions that a row installs, one a line.
+
+    Raises:
+        NotHereError: there are none for this Python, or only builds for GPUs.
+    """
+    command = [*UV, "pip", "compile", "--quiet", "--python", python, "--only-binary", ":all:", "--no-header"]
+    command += ["--no-annotate", "--resolution", row.resolution]
+    if row.extra:
+        command += ["--extra", row.extra]
+    if row.resolution == "highest":
+        command += ["--constraint", str(ROOT / "constraints.txt")]
+    done = run(*command, ROOT / "pyproject.toml", cwd=folder)
+    if done.returncode:
+        raise NotHereError(" ".join(done.stderr.split())[:300])
+    graphics = [line for line in done.stdout.splitlines() if line.startswith("nvidia-")]
+    if graphics:
+        raise NotHereError(f"only a build for GPUs, with {len(graphics)} packages of CUDA, is to be had here")
+    return done.stdout
+
+
+def tried(row: Row, place: Workplace) -> dict[str, Any]:
+    """Make a row's environment, try attncore in it, and remove it again."""
+    result: dict[str, Any] = {"name": row.name, "python": row.python, "resolution": row.resolution}
+    folder = place.folder / "row"
+    try:
+        python = place.pythons[row.python]
+        versions = resolved(row, python, place.folder)
+        must_run(*UV, "venv", "--quiet", "--python", python, folder)
+        (place.folder / "versions.txt").write_text(versions)
+        install = (*UV, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"))
+        must_run(*install, "--requirement", place.folder / "versions.txt")
+        must_run(*install, "--no-deps", place.wheel)
+        result["versions"] = {name: dict(_pairs(versions)).get(name, "") for name in row.shown}
+        result["found"] = must_run(folder / "bin" / "python", "-P", "-c", _RUN, CHECKS, row.check, cwd=place.folder)
+        result["found"] = result["found"].strip().splitlines()[-1]
+        if row.tests:
+            must_run(*install, "pytest", "hypothesis", *row.test_needs)
+            result["tests"] = tests_passed(row, folder)
+        result["result"] = "passed"
+    except NotHereError as reason:
+        result |= {"result": "not to be had here", "found": str(reason)}
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        result |= {"result": "FAILED", "found": str(error)}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def tests_passed(row: Row, folder: Path) -> str:
+    """The closing line of the row's tests, run against the installed wheel.
+
+    Raises:
+        RuntimeError: one failed.
+    """
+    python = folder / "bin" / "python"
+    left_out = [f"--deselect={name}" for name in row.without]
+    printed = must_run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *row.tests, *left_out, cwd=ROOT)
+    return printed.strip().splitlines()[-1]
+
+
+def _pairs(versions: str) -> list[tuple[str, str]]:
+    return [(name, version) for name, _, version in (line.partition("==") for line in versions.splitlines())]
+
+
+def main() -> int:
+    """Every row asked for; the exit status says whether one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="rows whose name begins so; all by default")
+    parser.add_argument("--write", action="store_true", help="write the result file and docs/environments.md")
+    asked = parser.parse_args()
+    pythons = installed_pythons()
+    chosen = [row for row in rows(tuple(pythons)) if not asked.names or row.name.startswith(tuple(asked.names))]
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = Workplace(folder, built_wheel(folder), pythons)
+        for row in chosen:
+            results.append(tried(row, place))
+            print(environment_report.line(results[-1]), flush=True)
+    print("\n" + environment_report.table(results))
+    if asked.write:
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps({"rows": results}, indent=1, ensure_ascii=False) + "\n")
+        environment_report.PAGE.write_text(environment_report.page(results))
+    return 1 if any(result["result"] == "FAILED" for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
