@@ -201,6 +201,7 @@ def test_positions_without_a_kind_are_only_counted() -> None:
     plain = AttentionTrace.from_arrays([np.full((1, 1, 3, 3), 1 / 3)])
     assert '"tokens": 3 positions, batch of 1' in repr(plain)
     assert '"tokens": 12 text positions, batch of 1' in repr(example_trace())
+    assert '"tokens": 1 text position, batch of 1' in repr(example_trace(n_tokens=1))
 
 
 def test_the_prompt_shows_coverage_in_sentences() -> None:

@@ -41,7 +41,8 @@ def held_bytes(trace: AttentionTrace) -> int:
 
 def positions_text(axis: TokenAxis) -> str:
     """How many positions of which kind, such as ``13 text positions``; only how many where the kind is not known."""
-    return f"{axis.length} positions" if axis.kind == "position" else f"{axis.length} {axis.kind} positions"
+    kind = "" if axis.kind == "position" else f"{axis.kind} "
+    return f"{axis.length} {kind}position{'' if axis.length == 1 else 's'}"
 
 
 def size_text(count: int) -> str:
