@@ -52,12 +52,13 @@ SAME_AXES = frozenset(
         *("RMSNormalization", "RotaryEmbedding", "SimplifiedLayerNormalization", "SkipLayerNormalization"),
     }
 )
-_ATTENTION_WORDS = ("attention",)
 Values = tuple[Value, ...]
 
 
-def add_node(graph: Graph, node: onnx.NodeProto, inputs: Values, outputs: Values, scope: str) -> None:
-    """Add what one node does to the graph, as one operation or a few."""
+def add_node(
+    graph: Graph, node: onnx.NodeProto, inputs: Values, outputs: Values, scope: str, *, hides: bool = False
+) -> None:
+    """Add what one node does to the graph, as one operation or a few; ``hides`` marks attention that stays inside."""
     kind = node.op_type
     if kind in ELEMENTWISE or kind in OTHER_ELEMENTWISE:
         used = inputs[:1] if kind in ("Dropout", "Clip", "Trilu") else inputs
@@ -70,8 +71,7 @@ def add_node(graph: Graph, node: onnx.NodeProto, inputs: Values, outputs: Values
         _MAKERS[kind](graph, node, inputs, outputs, scope)
     else:
         same = tuple((0, axis) for axis in range(len(inputs[0].shape))) if inputs and kind in SAME_AXES else ()
-        fused = any(word in kind.lower() for word in _ATTENTION_WORDS)
-        graph.add(Opaque(kind, (same,) if same else (), fused_attention=fused), inputs, outputs, scope=scope)
+        graph.add(Opaque(kind, (same,) if same else (), fused_attention=hides), inputs, outputs, scope=scope)
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 import onnxruntime
 
 from attncore import OptionError
@@ -24,6 +25,11 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
         if name not in known:
             copied.graph.output.append(onnx.ValueInfoProto(name=name))
     return copied
+
+
+def without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with the functions it defines written out where they are called; itself if it has none."""
+    return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 
 def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,29 +12,12 @@ import onnxruntime
 from attncore import AttentionTrace, CaptureError, CaptureOptions, OptionError
 from attncore.arrays import Array
 from attncore.dataflow_assemble import Framework, assemble
-from attncore.dataflow_coverage import coverage_of
-from attncore.dataflow_find import find_attention
-from attncore.dataflow_happened import CallRecord, Happened
-from attncore.dataflow_plan import Wanted, kept_in_full, wanted_of
-from attncore.dataflow_sites import Findings, Site
-from attncore.dataflow_turns import Ancestry
-from attncore_onnx.reading import Read
-from attncore_onnx.running import Arrays, feeds_of, inner_results, session_of, with_outputs
+from attncore.dataflow_happened import CallRecord
+from attncore_onnx.fused_running import as_recomputed
+from attncore_onnx.program import Program, program_of
+from attncore_onnx.running import Arrays, feeds_of, without_functions
 
-_HIDDEN = "a fused operator, outside of which its weights never exist; export the model without attention fusion"
 _MECHANISM = "attention found in the graph, and the graph run with it as further outputs"
-
-
-@dataclass(frozen=True)
-class Program:
-    """A model for inputs of some shapes: what was found in it, what is picked up, and what runs it."""
-
-    findings: Findings
-    ancestry: Ancestry
-    plans: list[tuple[Site, bool, dict[str, Wanted]]]
-    weights: Arrays
-    runs: onnxruntime.InferenceSession
-    picked: list[str]
 
 
 class NumpyHolding:
@@ -65,9 +45,10 @@ class OnnxSession:
             raise OptionError(f'dtype="{options.dtype}": use "float16", "float32" or "float64"')
         if options.device not in (None, "cpu"):
             raise OptionError(f'device="{options.device}": arrays are held in the computer\'s memory, "cpu"')
-        self.model, self.options = model, options
+        self.model, self.options = without_functions(model), options
         self._programs: dict[Any, Program] = {}
         self._records: list[CallRecord] = []
+        self._fused: dict[str, str] = {}
         self._output: Any = None
         self._open = False
 
@@ -89,13 +70,14 @@ class OnnxSession:
         feeds = feeds_of(self.model, args, kwargs)
         key = tuple((name, array.shape, str(array.dtype)) for name, array in feeds.items())
         if key not in self._programs:
-            self._programs[key] = _program(self.model, feeds, self.options)
+            self._programs[key] = program_of(self.model, feeds, self.options)
         program = self._programs[key]
         names = [output.name for output in self.model.graph.output]
         found = dict(zip((*names, *program.picked), program.runs.run([*names, *program.picked], feeds), strict=True))
         output: Arrays = {name: found[name] for name in names}
         self._output = output
-        self._records.append(_record(program, {**program.weights, **feeds, **found}, feeds, self.model.graph.name))
+        self._records.append(program.record(found, feeds, self.model.graph.name))
+        self._fused |= program.fused_names(self._records[-1])
         return output
 
     def trace(self, tokens: Any = None) -> AttentionTrace:
@@ -104,37 +86,5 @@ class OnnxSession:
             raise CaptureError("nothing was captured: call session(...) inside the block, with the model's inputs")
         versions = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__}
         framework = Framework("onnx", _MECHANISM, versions, NumpyHolding(self.options.dtype))
-        return assemble(self._records, self.options, framework, tokens=tokens, output=self._output)
-
-
-def _program(model: onnx.ModelProto, feeds: Arrays, options: CaptureOptions) -> Program:
-    read = Read(model, feeds, inner_results(model, feeds))
-    findings = find_attention(read.graph)
-    plans = []
-    for site in findings.sites:
-        in_full = kept_in_full(site, options)
-        plans.append((site, in_full, {one[0]: one for one in wanted_of(site, in_full, options)}))
-    names = {value.handle for _, _, wanted in plans for _, value, _ in wanted.values()}
-    picked = sorted(names - set(read.weights) - set(feeds) - {output.name for output in model.graph.output})
-    runs = session_of(with_outputs(model, picked))
-    return Program(findings, Ancestry(read.graph), plans, read.weights, runs, picked)
-
-
-def _record(program: Program, arrays: Arrays, feeds: Arrays, label: str) -> CallRecord:
-    happened = list(_happened(program, arrays))
-    coverage = coverage_of(program.findings, happened, label, hidden=_HIDDEN, readable=np.asarray)
-    return CallRecord(label, program.ancestry, happened, list(feeds.items()), coverage)
-
-
-def _happened(program: Program, arrays: Arrays) -> Iterator[Happened]:
-    for site, in_full, wanted in program.plans:
-        yield Happened(site, in_full, {}, wanted.keys(), partial(_read, wanted, arrays), lambda: None)
-
-
-def _read(wanted: dict[str, Wanted], arrays: Arrays, role: str) -> Array | None:
-    """The array of a role as (batch, heads, length, last)."""
-    if role not in wanted:
-        return None
-    _, value, layout = wanted[role]
-    array: Array = layout(arrays[value.handle].reshape(value.shape))
-    return array
+        trace = assemble(self._records, self.options, framework, tokens=tokens, output=self._output)
+        return as_recomputed(trace, self._fused, self.options)
