@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test plugins test-fast lint format types viewer viewer-check browser bench clean
+.PHONY: help demo test plugins test-fast lint format types viewer viewer-check browser bench docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,8 +59,12 @@ bench: $(VENV)/.dev ## Compare captured weights with what each architecture appl
 	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS)
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/capture_cost.py
 
+docs: $(VENV)/.dev ## Build the documentation into site/, to be read without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
+
 clean: ## Remove what was built or cached; the virtual environment stays
-	rm -rf build dist *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up. A stamp is newer than what it was made from, so it is made again only when that changes.
