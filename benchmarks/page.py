@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from page_browser import chromium, drawn, hovers, layer_switches
-from page_report import REPORT, RESULTS, report, table
+from page_report import RESULTS, WANTED, table, write
 from page_traces import minilm_trace, random_trace
 from playwright.sync_api import Browser
 
@@ -29,12 +29,6 @@ from attncore.attention import AttentionTrace
 
 LENGTHS = (16, 128, 512, 1024, 4096)
 _MB = 1e6
-WANTED_MB = {128: 3.0, 512: 16.0, 1024: 24.0, 4096: 32.0}
-WANTED_WRITING_S = {512: 3.0}
-WANTED_HEAD_S = {16: 0.25, 128: 0.4, 512: 1.0}
-WANTED_MODEL_S = {16: 0.3, 128: 0.8}
-WANTED_SWITCH_MS = 50.0
-WANTED_HOVER_MS = {128: 16.0, 1024: 33.0}
 
 
 @dataclass(frozen=True)
@@ -71,9 +65,9 @@ def write_pages(folder: Path, lengths: Sequence[int]) -> Iterator[Figure]:
         trace = random_trace(tokens)
         file = folder / f"{tokens}.html"
         rounds = 5 if tokens <= 128 else 3 if tokens <= 512 else 1
-        yield figure("write", tokens, saved(trace, file, rounds), "s", WANTED_WRITING_S.get(tokens))
+        yield figure("write", tokens, saved(trace, file, rounds), "s", WANTED["write"].get(tokens))
         size = file.stat().st_size / _MB
-        yield figure("size", tokens, [size], "MB", WANTED_MB.get(tokens))
+        yield figure("size", tokens, [size], "MB", WANTED["size"].get(tokens))
         del trace
         gc.collect()
     for tokens in sorted({128, 512} & set(lengths)):
@@ -93,18 +87,20 @@ def browse(folder: Path, lengths: Sequence[int], views: Sequence[str]) -> Iterat
         if "model" in views:
             for tokens in (n for n in (16, 128) if n in lengths):
                 seconds = [ms / 1000 for ms in drawn(browser, folder / f"{tokens}.html", "model", 5)]
-                yield figure("model view drawn", tokens, seconds, "s", WANTED_MODEL_S[tokens])
+                yield figure("model view drawn", tokens, seconds, "s", WANTED["model view drawn"][tokens])
 
 
 def _head(browser: Browser, folder: Path, lengths: Sequence[int]) -> Iterator[Figure]:
     for tokens in (n for n in (16, 128, 512, 1024) if n in lengths):
         seconds = [ms / 1000 for ms in drawn(browser, folder / f"{tokens}.html", "head", 5)]
-        yield figure("head view drawn", tokens, seconds, "s", WANTED_HEAD_S.get(tokens))
+        yield figure("head view drawn", tokens, seconds, "s", WANTED["head view drawn"].get(tokens))
     if 128 in lengths:
-        yield from _answers("switch layer", 128, layer_switches(browser, folder / "128.html"), WANTED_SWITCH_MS)
+        yield from _answers(
+            "switch layer", 128, layer_switches(browser, folder / "128.html"), WANTED["switch layer"][128]
+        )
     for tokens in (n for n in (128, 1024) if n in lengths):
         times = hovers(browser, folder / f"{tokens}.html", 20)
-        yield from _answers("hover a token", tokens, times, WANTED_HOVER_MS[tokens])
+        yield from _answers("hover a token", tokens, times, WANTED["hover a token"][tokens])
 
 
 def _answers(what: str, tokens: int, times: list[tuple[float, float]], wanted: float) -> Iterator[Figure]:
@@ -142,7 +138,7 @@ def main() -> None:
     if arguments.write:
         result = {"environment": environment(), "figures": figures}
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-        REPORT.write_text(report(result))
+        write()
 
 
 if __name__ == "__main__":
