@@ -73,7 +73,7 @@ def reference(blocks: list[Parameters], x: Array) -> list[np.ndarray]:
             np.stack(np.split(states @ params["attention"][name], HEADS, axis=-1), axis=1)
             for name in ("query", "key", "value")
         )
-        exponentials = np.tril(np.exp(query @ key.mT * SCALE))
+        exponentials = np.tril(np.exp(query @ key.swapaxes(-1, -2) * SCALE))
         weights = exponentials / exponentials.sum(-1, keepdims=True)
         found.append(weights)
         states = states + np.concatenate(list((weights @ value).swapaxes(0, 1)), axis=-1) @ params["attention"]["out"]
