@@ -13,6 +13,7 @@ from attncore.arrays import Array
 from attncore.weights import LazyWeights, Positions
 
 from ._torch_arrays import own_memory
+from ._torch_probabilities import exactly
 
 
 class FlexWeights(LazyWeights):
@@ -29,7 +30,7 @@ class FlexWeights(LazyWeights):
 
     def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
         # An outer capture or a user's mode must not see this.
-        with torch._C.DisableTorchFunction(), torch.no_grad():
+        with torch._C.DisableTorchFunction(), torch.no_grad(), exactly(self.query):
             b, h, m = (torch.from_numpy(np.asarray(part, dtype=np.int64)) for part in (batch, heads, rows))
             return self._block(b.to(self.query.device), h.to(self.query.device), m.to(self.query.device)).cpu().numpy()
 

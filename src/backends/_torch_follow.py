@@ -85,9 +85,13 @@ def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwa
         follow_arithmetic(table, function, args, kwargs, out)
 
 
+# The piece comes last. The indexed ones fill caches whose room is made beforehand.
+_WRITES_A_PIECE = frozenset({"__setitem__", "copy_", "index_copy_", "index_put_"})
+
+
 def follow_write(table: TagTable, function: Any, args: tuple[Any, ...]) -> None:
     """A tensor filled piece by piece is of the kind of its pieces: their dimensions, as long as the whole."""
-    if fn.name_of(function) not in ("__setitem__", "copy_") or len(args) < 2:
+    if fn.name_of(function) not in _WRITES_A_PIECE or len(args) < 2:
         return
     target, source = args[0], args[-1]
     tag = table.get(source) if isinstance(source, Tensor) else None

@@ -1,7 +1,8 @@
 """Generation step by step: the calls of a decoder with a cache make one attention with more query rows.
 
 Each call's keys contain those of the call before. They are held once: a record whose keys are the beginning of the
-next one's gives its own up, or memory would grow with the square of the length.
+next one's gives its own up, or memory would grow with the square of the length. A static cache has room for keys that
+are not written yet: no query may see them, and they are left out.
 """
 
 from __future__ import annotations
@@ -35,18 +36,53 @@ def link(before: Record, after: Record) -> None:
     """If the keys of ``after`` begin with those of ``before``, to the bit, let ``before`` read them from there."""
     if before.key is None or after.key is None or before.shape[:2] != after.shape[:2] or before.kind != after.kind:
         return
-    old, new = before.key, after.key
-    grown = old.shape[2] if before.kind == "cross" else old.shape[2] + after.shape[2]
-    if new.shape[2] != grown or not torch.equal(new[:, :, : old.shape[2]], old):
+    rows = 0 if before.kind == "cross" else after.shape[2]
+    old, new = before.shape[3], after.shape[3]
+    if new != old + rows:  # a static cache is as long before a step as after it
+        old, new = _written(before), _written(after)
+    if new != old + rows or not torch.equal(after.key[:, :, :old], before.key[:, :, :old]):
         return
+    _cut_to_keys(before, old)
+    _cut_to_keys(after, new)
     before.next_step = after
     before.key = None
     if (
         before.value is not None
         and after.value is not None
-        and torch.equal(after.value[:, :, : old.shape[2]], before.value)
+        and torch.equal(after.value[:, :, :old], before.value)
     ):
         before.value = None
+
+
+def _written(record: Record) -> int:
+    """How many keys there are up to the last one that some query may see."""
+    scoring = record.scoring
+    if scoring is not None and scoring.mask is not None:
+        seen = scoring.mask.expand(*scoring.mask.shape[:-1], record.shape[3]).flatten(0, -2).any(0)
+    elif record.weights is not None:
+        seen = (record.weights != 0).flatten(0, -2).any(0)
+    else:
+        return record.shape[3]
+    return int(seen.nonzero()[-1]) + 1 if bool(seen.any()) else record.shape[3]
+
+
+def _cut_to_keys(record: Record, keys: int) -> None:
+    """Leave out the keys from this one on."""
+    if keys == record.shape[3]:
+        return
+    for name in ("key", "value"):
+        tensor = getattr(record, name)
+        if tensor is not None:
+            setattr(record, name, tensor[:, :, :keys])
+    if record.extra.get("value_for_gradient") is not None:
+        record.extra["value_for_gradient"] = record.extra["value_for_gradient"][:, :, :keys]
+    if record.weights is not None:
+        record.weights = record.weights[..., :keys]
+    if record.scoring is not None:
+        parts = {name: getattr(record.scoring, name) for name in ("mask", "bias")}
+        cut = {name: part[..., :keys] for name, part in parts.items() if part is not None and part.shape[-1] > 1}
+        record.scoring = replace(record.scoring, **cut)
+    record.shape = (*record.shape[:3], keys)
 
 
 def restore(record: Record) -> None:
@@ -110,7 +146,9 @@ def _merged(steps: Sequence[Record]) -> Record:
     query = torch.cat(queries, dim=2) if len(queries) == len(steps) else None
     with torch._C.DisableTorchFunction(), torch.no_grad():
         if query is not None and all(_only_masked(step) for step in steps):
-            mask = torch.cat([_allowed(step, last.shape[3]) for step in steps], dim=2)
+            masks = [_allowed(step, last.shape[3]) for step in steps]
+            heads = max(mask.shape[1] for mask in masks)
+            mask = torch.cat([mask.expand(-1, heads, -1, -1) for mask in masks], dim=2)
             scoring = TorchScoring(steps[0].scoring.scale if steps[0].scoring else 1.0, mask=mask)
             return replace(last, weights=None, query=query, scoring=scoring, **common)  # type: ignore[arg-type]
         for step in steps:

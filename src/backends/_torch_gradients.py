@@ -12,6 +12,7 @@ from attncore.arrays import Array
 from attncore.errors import UnavailableError
 
 from ._torch_arrays import to_array
+from ._torch_probabilities import exactly
 from ._torch_record import Record
 
 
@@ -56,5 +57,6 @@ def _from_output(record: Record) -> Tensor | None:
     batch, heads, rows, dim = output.shape
     kv_heads = value.shape[1]
     grouped = output.reshape(batch, kv_heads, heads // kv_heads * rows, dim)
-    gradient = torch.matmul(grouped, value.transpose(-1, -2)).reshape(batch, heads, rows, value.shape[2])
+    with exactly(output):
+        gradient = torch.matmul(grouped, value.transpose(-1, -2)).reshape(batch, heads, rows, value.shape[2])
     return gradient if record.heads is None else gradient[:, list(record.heads)]

@@ -21,8 +21,19 @@ class TorchScoring:
 def probabilities(query: Tensor, key: Tensor, scoring: TorchScoring) -> Tensor:
     """Attention weights (batch, heads, query, key), float32 or float64.
 
-    ``query`` is (batch, heads, query, head_dim) and ``key`` (batch, kv_heads, key, head_dim).
+    ``query`` is (batch, heads, query, head_dim) and ``key`` (batch, kv_heads, key, head_dim). A user's autocast, under
+    which the model may still be running, does not make this less exact.
     """
+    with exactly(query):
+        return _probabilities(query, key, scoring)
+
+
+def exactly(tensor: Tensor) -> torch.autocast:
+    """A context in which products on this tensor's device have the type of their operands, whatever autocast is on."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def _probabilities(query: Tensor, key: Tensor, scoring: TorchScoring) -> Tensor:
     kind = torch.float64 if query.dtype == torch.float64 else torch.float32
     scores = _scores(query.to(kind) * scoring.scale, key.to(kind))
     if scoring.bias is not None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torch_models import Language, Stack, assert_weights, expected, hidden, token_ids, untouched
+from torch_models import Language, Stack, TinyAttention, assert_weights, expected, hidden, token_ids, untouched
 
 import attncore
 
@@ -265,3 +265,15 @@ def test_a_model_that_is_shared_with_itself() -> None:
     assert_weights(trace, expected(model, x))
     assert [layer.call for layer in trace] == [0, 1, 2]
     assert trace["stack.blocks.0.attention@1"].index == 1
+
+
+@pytest.mark.parametrize("keep", ["weights", "qk"])
+def test_autocast_does_not_round_the_weights(keep: Any) -> None:
+    """Query and key are the model's own in bfloat16; the weights are computed from them in float32."""
+    model, x = TinyAttention(), hidden()
+    with torch.autocast("cpu", torch.bfloat16):
+        trace = attncore.trace(model, x, keep=keep)
+        query, key, _ = model.split(x)
+    assert query.dtype == torch.bfloat16
+    scores = query.double() @ key.double().transpose(-1, -2) * query.shape[-1] ** -0.5
+    assert np.abs(np.asarray(trace[0].weights) - scores.softmax(-1).detach().numpy()).max() < 1e-6

@@ -327,6 +327,22 @@ def test_generation(family: str, implementation: str, keep: Any) -> None:
 
 
 @pytest.mark.parametrize("keep", ["auto", "weights", "qk"])
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_generation_with_a_static_cache(implementation: str, keep: Any) -> None:
+    """A cache with room for keys that are not written yet gives the same attention as one that grows."""
+    model = causal_model("llama", implementation)
+    ids = torch.randint(2, 40, (2, 5))
+    settings: Any = {"max_new_tokens": 4, "do_sample": False, "cache_implementation": "static"}
+    with attncore.capture(model, keep=keep) as session:
+        text = model.generate(ids, attention_mask=torch.ones_like(ids), **settings)
+    whole = attncore.trace(model, {"input_ids": text[:, :-1]}, keep="weights")
+    trace = session.trace()
+    assert_weights(trace, [np.asarray(layer.weights, dtype=np.float64) for layer in whole])
+    assert trace[0].shape == (2, 4, 8, 8)
+    assert trace.axes_of(trace[0])[0].length == 8
+
+
+@pytest.mark.parametrize("keep", ["auto", "weights", "qk"])
 def test_generation_of_some_layers_and_heads(keep: Any) -> None:
     """What is chosen of each step is what is chosen of the whole."""
     model = causal_model("llama", "sdpa")
