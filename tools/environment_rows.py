@@ -54,7 +54,12 @@ EXTRAS = (
     Extra("", _CORE, _CORE_TESTS, without=(f"{_CONTRACT}[matplotlib]",)),
     Extra("torch", ("numpy", "torch"), ("tests/torch/test_torch_options.py", "tests/torch/test_torch_untouched.py")),
     Extra("transformers", ("numpy", "torch", "transformers"), ("tests/torch/test_torch_tokens.py",)),
-    Extra("jax", ("numpy", "jax", "jaxlib"), ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py")),
+    Extra(
+        "jax",
+        ("numpy", "jax", "jaxlib"),
+        ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py"),
+        ("equinox", "flax"),
+    ),
     Extra("tensorflow", ("numpy", "tensorflow-cpu", "keras"), ("tests/tensorflow/test_tensorflow_backend.py",)),
     Extra("matplotlib", ("numpy", "matplotlib"), ("tests/test_matplotlib.py",)),
     Extra("notebook", ("numpy", "anywidget"), ("tests/test_widget.py",)),

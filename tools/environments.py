@@ -136,7 +136,9 @@ def tried(row: Row, place: Workplace) -> dict[str, Any]:
         result["found"] = must_run(folder / "bin" / "python", "-P", "-c", _RUN, CHECKS, row.check, cwd=place.folder)
         result["found"] = result["found"].strip().splitlines()[-1]
         if row.tests:
-            must_run(*install, "pytest", "hypothesis", *row.test_needs)
+            # What tests need must not bring newer versions of what is tried.
+            kept = ("--constraint", place.folder / "versions.txt")
+            must_run(*install, *kept, "pytest", "hypothesis", *row.test_needs)
             result["tests"] = tests_passed(row, folder)
         result["result"] = "passed"
     except NotHereError as reason:

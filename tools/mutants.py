@@ -1,0 +1,294 @@
+"""Ways to break the capture core that would give wrong numbers, or a changed model, in silence; each with its tests.
+
+A mutant replaces one piece of text by another. The text must be in its file exactly once, so that a table which no
+longer fits the source fails loudly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: where, what, and the tests that must notice it."""
+
+    fault: str
+    path: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+_WEIGHTS = ("tests/test_weights.py",)
+_STORAGE = ("tests/test_storage.py",)
+_CASES = ("tests/torch/test_torch_cases.py",)
+_OPTIONS = ("tests/torch/test_torch_options.py",)
+_UNTOUCHED = ("tests/torch/test_torch_untouched.py",)
+_MODES = ("tests/torch/test_torch_modes.py",)
+_JAX = ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py")
+_FIND = ("tests/test_dataflow_find.py", "tests/jax/test_jax_cases.py")
+
+MUTANTS = (
+    # The formula, in numpy.
+    Mutant(
+        "wrong scale",
+        "src/attncore/scoring.py",
+        "scores *= kind(scoring.scale)",
+        "scores *= kind(scoring.scale * 1.01)",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "causal mask aligned to the other corner",
+        "src/attncore/scoring.py",
+        "last = rows[:, None] + scoring.causal_offset",
+        "last = rows[:, None] - scoring.causal_offset",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "window off by one",
+        "src/attncore/scoring.py",
+        "near &= position > last - scoring.window",
+        "near &= position >= last - scoring.window",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "mask ignored",
+        "src/attncore/scoring.py",
+        "    if scoring.mask is not None:\n        allowed = broadcast_part(scoring.mask, parts)",
+        "    if scoring.mask is not None:\n        allowed = None",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "softcap ignored",
+        "src/attncore/scoring.py",
+        "if scoring.softcap is not None:",
+        "if scoring.softcap is not None and scoring.softcap < 0:",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "bias added before the softcap",
+        "src/attncore/scoring.py",
+        "scores *= kind(scoring.scale)\n",
+        "scores *= kind(scoring.scale)\n"
+        "    if scoring.bias is not None:\n"
+        "        scores = scores + broadcast_part(scoring.bias, parts)\n"
+        "        scoring = __import__('dataclasses').replace(scoring, bias=None)\n",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "sinks dropped",
+        "src/attncore/scoring.py",
+        "total = total + np.exp(sinks[:, None, None] - peak)",
+        "total = total + 0 * np.exp(sinks[:, None, None] - peak)",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "sinks of the first heads, whichever were asked for",
+        "src/attncore/scoring.py",
+        "sinks = all_sinks[heads]",
+        "sinks = all_sinks[: len(heads)]",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "grouped heads tiled, not repeated",
+        "src/attncore/weights.py",
+        "kv_heads = heads // self.group",
+        "kv_heads = heads % self.key.shape[1]",
+        _WEIGHTS,
+    ),
+    Mutant(
+        "selected heads in reverse",
+        "src/attncore/weights.py",
+        "self.heads = np.asarray(heads, dtype=np.intp)",
+        "self.heads = np.asarray(heads[::-1], dtype=np.intp)",
+        (*_WEIGHTS, "tests/test_selection.py"),
+    ),
+    Mutant(
+        "batch items that share a query take the first key",
+        "src/attncore/weights.py",
+        "key = _take(self.key, _shared(batch, self.key), distinct, None)",
+        "key = _take(self.key, _shared(batch, self.query), distinct, None)",
+        _WEIGHTS,
+    ),
+    # The same in torch, for weights that are held.
+    Mutant(
+        "PyTorch: causal mask aligned to the other corner",
+        "src/backends/_torch_probabilities.py",
+        ".triu_(1)",
+        ".triu_(1 + columns - rows)",
+        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+    ),
+    Mutant(
+        "PyTorch: grouped heads tiled, not repeated",
+        "src/backends/_torch_probabilities.py",
+        "grouped = query.reshape(batch, kv_heads, heads // kv_heads * rows, dim)",
+        "grouped = query.unflatten(1, (-1, kv_heads)).transpose(1, 2).reshape(batch, kv_heads, -1, dim)",
+        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+    ),
+    Mutant(
+        "PyTorch: padded rows not zeroed",
+        "src/backends/_torch_probabilities.py",
+        "return scores.masked_fill_(empty, 0.0) if bool(empty.any()) else scores",
+        "return scores",
+        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+    ),
+    Mutant(
+        "PyTorch: bias ignored",
+        "src/backends/_torch_probabilities.py",
+        "if scoring.bias is not None:\n",
+        "if scoring.bias is not None and scoring.causal:\n",
+        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+    ),
+    # What the watcher makes of a model's own dimensions.
+    Mutant(
+        "PyTorch: query and key axes swapped",
+        "src/backends/_torch_sites.py",
+        "kept = layout.apply(weights_to_keep(entry, tag, weights))",
+        "kept = layout.apply(weights_to_keep(entry, tag, weights)).transpose(-1, -2).contiguous()",
+        _CASES,
+    ),
+    Mutant(
+        "PyTorch: heads in reverse",
+        "src/backends/_torch_layout.py",
+        "return split.permute(*order, len(parts)).reshape(*sizes, tensor.shape[-1])",
+        "return split.permute(*order, len(parts)).reshape(*sizes, tensor.shape[-1]).flip(1)",
+        _CASES,
+    ),
+    Mutant(
+        "PyTorch: a router taken for attention",
+        "src/backends/_torch_sites.py",
+        "        if values_are_parameters:\n            raise",
+        "        if values_are_parameters and entry.scores is not None:\n            raise",
+        _CASES,
+    ),
+    Mutant(
+        "PyTorch: self-attention called cross-attention",
+        "src/backends/_torch_sites.py",
+        'return "self" if query_stream == key_stream else "cross"',
+        'return "cross" if query_stream == key_stream else "self"',
+        _CASES,
+    ),
+    Mutant(
+        "PyTorch: what is overwritten later is not copied",
+        "src/backends/_torch_recorder.py",
+        "setattr(record, name, tensor.clone())",
+        "setattr(record, name, tensor)",
+        (*_OPTIONS, *_CASES),
+    ),
+    Mutant(
+        "PyTorch: what could not be captured is not reported",
+        "src/backends/_torch_recorder.py",
+        'self.refused[key] = CoverageEntry(place.name, what, "opaque" if opaque else "rejected", reason, shape)',
+        "del shape",
+        _CASES,
+    ),
+    # The model stays as it was, and calls are told apart.
+    Mutant(
+        "PyTorch: hooks not removed",
+        "src/backends/_torch_recorder.py",
+        "            handle.remove()",
+        "            pass",
+        _UNTOUCHED,
+    ),
+    Mutant(
+        "PyTorch: the random state touched",
+        "src/backends/_torch_recorder.py",
+        "        local.watching = True\n",
+        "        local.watching = True\n        torch.rand(1)\n",
+        _UNTOUCHED,
+    ),
+    Mutant(
+        "PyTorch: the output changed in its last bits",
+        "src/backends/_torch_watch.py",
+        "            self.project(source, out, (-1,))\n        except",
+        "            self.project(source, out, (-1,))\n            out.data.mul_(1 + 1e-6)\n        except",
+        _UNTOUCHED,
+    ),
+    Mutant(
+        "PyTorch: process-wide switches not undone",
+        "src/backends/_torch_switches.py",
+        "            _undo.close()",
+        "            pass",
+        (*_MODES, *_UNTOUCHED),
+    ),
+    Mutant(
+        "PyTorch: every call of a layer is its first",
+        "src/backends/_torch_assemble.py",
+        "        seen[record.name] += 1",
+        "        seen[record.name] += 0",
+        (*_OPTIONS, *_MODES),
+    ),
+    Mutant(
+        "PyTorch: generation steps padded on the wrong side",
+        "src/backends/_torch_generation.py",
+        "return torch.nn.functional.pad(allowed.expand(batch, -1, -1, -1), (0, keys - columns))",
+        "return torch.nn.functional.pad(allowed.expand(batch, -1, -1, -1), (keys - columns, 0))",
+        _OPTIONS,
+    ),
+    Mutant(
+        "PyTorch: float16 weights read as float32",
+        "src/backends/_torch_arrays.py",
+        "_NUMPY_TYPES = (torch.float64, torch.float32, torch.float16,",
+        "_NUMPY_TYPES = (torch.float64, torch.float32,",
+        (*_MODES, *_OPTIONS),
+    ),
+    Mutant(
+        "PyTorch: heads= picks the first ones",
+        "src/backends/_torch_keep.py",
+        "return tensor[:, (chosen // group).to(tensor.device)]",
+        "return tensor[:, (torch.arange(len(chosen)) // group).to(tensor.device)]",
+        _OPTIONS,
+    ),
+    # Files.
+    Mutant(
+        "layers loaded in reverse",
+        "src/attncore/stored_trace.py",
+        'for layer in described["layers"])',
+        'for layer in reversed(described["layers"]))',
+        _STORAGE,
+    ),
+    Mutant(
+        "the causal offset lost in a file",
+        "src/attncore/stored_trace.py",
+        'causal_offset=_integer(described["causal_offset"])',
+        'causal_offset=0 * _integer(described["causal_offset"])',
+        _STORAGE,
+    ),
+    Mutant(
+        "bfloat16 shifted by a bit too few",
+        "src/attncore/arrays.py",
+        "<< np.uint32(16)",
+        "<< np.uint32(15)",
+        (*_STORAGE, *_OPTIONS),
+    ),
+    # What JAX, TensorFlow and ONNX share.
+    Mutant(
+        "dataflow: learned keys taken for attention",
+        "src/attncore/dataflow_find.py",
+        "if not provenance.is_data(key) or (",
+        "if (",
+        _FIND,
+    ),
+    Mutant(
+        "dataflow: query and key told the wrong way round",
+        "src/attncore/dataflow_roles.py",
+        "return 1 if any(scores.result[at] not in scores.left for at in keys) else 0",
+        "return 0 if any(scores.result[at] not in scores.left for at in keys) else 1",
+        _FIND,
+    ),
+    Mutant(
+        "dataflow: batch taken for heads",
+        "src/attncore/dataflow_roles.py",
+        'roles[place] = "batch" if data and PARAMETER not in atom.tags else "heads"',
+        'roles[place] = "heads"',
+        _FIND,
+    ),
+    Mutant(
+        "dataflow: items of a batch in a loop taken for calls",
+        "src/attncore/dataflow_turns.py",
+        'return "batch" if of_key & (operation.stacked_inputs | carried) else "queries"',
+        'return "calls"',
+        ("tests/jax/test_jax_cases.py",),
+    ),
+)
