@@ -2,12 +2,14 @@
 
 The pages are plain Markdown that reads well on a forge. A link that leaves ``docs/`` (``../CHANGELOG.md``,
 ``../plugins/attncore-onnx``) works there as it is; here the file it leads to becomes a page of the site. A picture
-whose name ends in ``-light`` is shown with its ``-dark`` twin, each in its colour scheme.
+whose name ends in ``-light`` is shown with its ``-dark`` twin, each in its colour scheme and leading to its file.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,14 +24,16 @@ FENCE = re.compile(r"^( *```\w+) (?:run|output)\b.*$", re.MULTILINE)
 IMAGE = re.compile(r"!\[(?P<text>[^\]]*)\]\((?P<stem>images/[\w-]+)-light\.(?P<kind>png|svg)\)")
 IN_NAVIGATION = ("CHANGELOG.md", "CONTRIBUTING.md")
 LANGUAGES = {".py": "python", ".toml": "toml", ".ts": "typescript"}
+SHOWN = {".md", ".ipynb", *LANGUAGES}
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def target_of(path: str) -> Path:
     """The file of the repository that a link out of ``docs/`` leads to; of a folder, its README."""
     target = ROOT / path
     target = target / "README.md" if target.is_dir() else target
-    if not target.is_file() or target.suffix not in {".md", *LANGUAGES}:
-        raise PluginError(f"../{path} is no Markdown file, source file or folder with a README.md in the repository")
+    if not target.is_file() or target.suffix not in SHOWN:
+        raise PluginError(f"../{path} is no page, notebook, source file or folder with a README.md in the repository")
     return target
 
 
@@ -44,12 +48,31 @@ def page_of(target: Path) -> str:
 
 
 def text_of(target: Path) -> str:
-    """The page that shows a file: Markdown as it is, its own links out of the site as plain words; sources as code."""
+    """The page that shows a file: Markdown and notebooks with their links out of the site as words; sources as code."""
     text = target.read_text()
-    if target.suffix == ".md":
-        return re.sub(r"(?<!!)\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
-    path = target.relative_to(ROOT)
-    return f"---\nsearch: {{exclude: true}}\n---\n# {path}\n\n````{LANGUAGES[target.suffix]}\n{text}````\n"
+    if target.suffix in LANGUAGES:
+        name = target.relative_to(ROOT)
+        return f"---\nsearch: {{exclude: true}}\n---\n# {name}\n\n````{LANGUAGES[target.suffix]}\n{text}````\n"
+    if target.suffix == ".ipynb":
+        text = "\n\n".join(part for cell in json.loads(text)["cells"] for part in cell_text(cell))
+    return re.sub(r"(?<!!)\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
+def cell_text(cell: dict[str, Any]) -> Iterator[str]:
+    """A cell of a notebook as Markdown: its text, or its code and what that printed and drew."""
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield source
+        return
+    yield f"````python\n{source}\n````"
+    for output in cell.get("outputs", []):
+        data = output.get("data", {"text/plain": output.get("text", "")})
+        if "text/html" in data and "image/png" not in data:
+            yield "*An interactive page: run the notebook to see it here.*"
+        elif "image/png" in data:
+            yield f"![What the cell draws](data:image/png;base64,{''.join(data['image/png']).replace(chr(10), '')})"
+        elif plain := ESCAPES.sub("", "".join(data.get("text/plain", ""))).strip("\n"):
+            yield f"````text\n{plain}\n````"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -68,10 +91,13 @@ def _with_dark_twin(match: re.Match[str]) -> str:
     light, dark = (f"{match['stem']}-{theme}.{match['kind']}" for theme in ("light", "dark"))
     if not (ROOT / "docs" / dark).is_file():
         return match[0]
-    return f"![{match['text']}]({light}#only-light)![{match['text']}]({dark}#only-dark)"
+    shown = ((light, f"{light}#only-light"), (dark, f"{dark}#only-dark"))
+    return "".join(f"[![{match['text']}]({picture})]({file})" for file, picture in shown)
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Lead links to the added pages, show dark pictures in the dark, and drop what only the tests read."""
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation"]  # it would list the page itself, and nothing else
     markdown = LINK.sub(lambda match: page_of(target_of(match["path"])) + (match["anchor"] or ""), markdown)
     return FENCE.sub(r"\1", IMAGE.sub(_with_dark_twin, markdown))
