@@ -21,9 +21,10 @@ def trace(
         inputs: a mapping is passed as keywords, a tuple as positional arguments, anything else as the one argument;
             a Keras model whose inputs have names takes a mapping of them. `attncore.Inputs` says it exactly.
         tokens: labels for the positions: a list of strings, a list per batch item, a tokenizer, a mapping from axis
-            name to these, or nothing.
+            name to these, or nothing; positions are then numbered.
         backend: which backend to use; by default the one that recognises the model.
-        **options: see `attncore.CaptureOptions`.
+        **options: the fields of `attncore.CaptureOptions`: ``layers``, ``heads``, ``keep``, ``values``, ``dtype``,
+            ``device``, ``grad`` and ``reduce``.
 
     Returns:
         The trace; ``trace.output`` is what the model returned.
@@ -31,7 +32,9 @@ def trace(
     Raises:
         UnsupportedModelError: no backend recognises the model, or it cannot be seen inside.
         NoAttentionError: the model ran and showed no attention.
-        TokenError: labels do not fit. OptionError, SelectionError: an option is wrong.
+        TokenError: labels do not fit.
+        OptionError: an option is unknown or has a value that is not understood.
+        SelectionError: ``layers`` or ``heads`` name what is not there.
     """
     chosen = choose_backend(model, backend)
     arguments = inputs_for(chosen, model, inputs)
@@ -44,11 +47,20 @@ def trace(
 def capture(model: Any, *, backend: str | None = None, **options: Unpack[OptionNames]) -> Session:
     """A context in which calls of ``model`` are captured; ``session.trace()`` gives the trace afterwards.
 
-    The options are those of `trace`. ``session(*args, **kwargs)`` calls the model; in PyTorch, calling the model itself
-    inside the ``with`` is the same.
+    In PyTorch, calling the model itself inside the ``with`` is the same as calling the session:
+
+        with attncore.capture(model) as session:
+            session(x)
+        trace = session.trace(tokens=tokenizer)
+
+    Args:
+        model: as for `trace`.
+        backend: as for `trace`.
+        **options: as for `trace`.
 
     Raises:
-        UnsupportedModelError: no backend recognises the model. OptionError: an option is wrong.
+        UnsupportedModelError: no backend recognises the model.
+        OptionError: an option is unknown or has a value that is not understood.
     """
     return choose_backend(model, backend).capture(model, make_options(options))
 
@@ -86,7 +98,7 @@ def choose_backend(model: Any, name: str | None = None) -> Backend:
 
 
 def renderers() -> dict[str, tuple[str, ...]]:
-    """The installed renderers and their views."""
+    """The installed renderers, each name with its views; the first renderer, and its first view, are the default."""
     return {name: tuple(registered.thing.views) for name, registered in plugins().renderers.items()}
 
 

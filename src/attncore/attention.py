@@ -26,11 +26,16 @@ class AttentionTrace(Sequence[AttentionLayer]):
     """The attention of one run of a model: a sequence of layers in call order.
 
     ``trace[3]`` is a layer, ``trace["encoder.layer.3"]`` the one of that name (``name@2`` its third call),
-    ``trace[:4]`` and ``trace.select(...)`` smaller traces. ``axes`` maps each name in ``layer.query_axis`` and
-    ``layer.key_axis`` to its `TokenAxis`. ``coverage`` says what ran and is not in here; ``output`` is what the model
-    returned, and is never saved.
+    ``trace[:4]`` and ``trace.select(...)`` smaller traces.
 
     Attention weights show where information can flow, not what caused an output.
+
+    Attributes:
+        layers: the layers in call order.
+        axes: each name in ``layer.query_axis`` and ``layer.key_axis`` with its `TokenAxis`.
+        coverage: what ran and is not in here, each with the reason.
+        provenance: how the trace came about: versions, model, options, time.
+        output: what the model returned; never saved.
     """
 
     layers: tuple[AttentionLayer, ...]
@@ -118,29 +123,29 @@ class AttentionTrace(Sequence[AttentionLayer]):
         return replace(self, layers=tuple(layers), axes={k: axis for k, axis in self.axes.items() if k in used})
 
     def axes_of(self, layer: AttentionLayer) -> tuple[TokenAxis, TokenAxis]:
-        """The query and key axis of one of the layers."""
+        """The query axis and the key axis of one of the layers."""
         return self.axes[layer.query_axis], self.axes[layer.key_axis]
 
     # The tuples that Hugging Face models return and that other tools take.
 
     @property
     def attentions(self) -> tuple[LazyWeights, ...]:
-        """The weights of every self-attention layer, each (batch, heads, query, key)."""
+        """The weights of every self-attention layer, each of shape (batch, heads, query, key)."""
         return tuple(layer.weights for layer in self.layers if layer.kind == "self")
 
     @property
     def encoder_attentions(self) -> tuple[LazyWeights, ...]:
-        """The self-attention of the layers whose stack is "encoder"."""
+        """The self-attention of the layers whose stack is "encoder", each (batch, heads, encoder, encoder)."""
         return self._weights_of("self", "encoder")
 
     @property
     def decoder_attentions(self) -> tuple[LazyWeights, ...]:
-        """The self-attention of the layers whose stack is "decoder"."""
+        """The self-attention of the layers whose stack is "decoder", each (batch, heads, decoder, decoder)."""
         return self._weights_of("self", "decoder")
 
     @property
     def cross_attentions(self) -> tuple[LazyWeights, ...]:
-        """The weights of every cross-attention layer."""
+        """The weights of every cross-attention layer, each (batch, heads, decoder, encoder)."""
         return tuple(layer.weights for layer in self.layers if layer.kind == "cross")
 
     def _weights_of(self, kind: LayerKind, stack: str) -> tuple[LazyWeights, ...]:
@@ -159,7 +164,22 @@ class AttentionTrace(Sequence[AttentionLayer]):
         cross_attentions: Any = None,
         names: Sequence[str] | None = None,
     ) -> AttentionTrace:
-        """A trace from attention weights that somebody already has; see `attncore.from_arrays.build_trace`."""
+        """A trace from attention weights that somebody already has, whatever framework they came from.
+
+        Args:
+            attentions: a list of arrays (batch, heads, query, key), one a layer; one array (layers, batch, heads,
+                query, key); or an output object or mapping with fields of these names, as Hugging Face models return.
+            tokens: labels, as for `attncore.trace`: a list, a list per batch item, or a mapping from axis to these
+                (the axes are "tokens", or "encoder" and "decoder").
+            encoder_attentions: self-attention of an encoder, each (batch, heads, encoder, encoder).
+            decoder_attentions: self-attention of a decoder, each (batch, heads, decoder, decoder).
+            cross_attentions: from decoder to encoder, each (batch, heads, decoder, encoder).
+            names: one name a layer of ``attentions``.
+
+        Raises:
+            ArrayError: there are no weights, they have not four axes, lengths disagree, or a row has some NaN.
+            TokenError: labels do not fit.
+        """
         from attncore.from_arrays import build_trace
 
         return build_trace(
@@ -172,7 +192,15 @@ class AttentionTrace(Sequence[AttentionLayer]):
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write one safetensors file; `attncore.load` reads it. Lazy weights stay lazy, ``output`` is left out."""
+        """Write one safetensors file; `attncore.load` reads it. Lazy weights stay lazy, ``output`` is left out.
+
+        Args:
+            path: the file, by habit ``NAME.attn.safetensors``; it is replaced when it is there.
+
+        Raises:
+            ArrayError: a value kept by ``reduce=`` is not an array of numbers.
+            OSError: the file cannot be written, because its folder does not exist for example.
+        """
         from attncore.storage import save
 
         save(self, path)

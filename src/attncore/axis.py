@@ -20,12 +20,18 @@ IntArray = npt.NDArray[np.int64]
 class TokenAxis:
     """The positions that a query or key axis counts.
 
-    ``labels`` and ``raw`` hold, for each batch item, one text per position: as a reader expects it, and as the
-    tokenizer spells it. ``kind`` says what a position is; ``position`` means that nothing better is known and the
-    labels are numbers. ``padding``, ``special`` (both bool) and ``segments`` (int, sentence A is 0 and B is 1) have
-    shape (batch, length) or are None when unknown. ``grid`` is (rows, columns) of image patches, with
-    ``length - rows * columns`` extra positions before them. ``steps`` (length,) is the generation step that wrote each
-    position: 0 for the prompt.
+    Attributes:
+        name: as in ``layer.query_axis`` and ``trace.axes``: "tokens", "encoder", "decoder", "image", ….
+        length: how many positions there are.
+        labels: for each batch item a text for each position, as a reader expects it.
+        raw: the same as the tokenizer spells it (``##ing``, ``Ġthe``).
+        kind: what a position is: ``"text"``, ``"patch"``, ``"frame"``, ``"latent"``; ``"position"`` means that nothing
+            better is known and the labels are numbers.
+        padding: bool (batch, length), True where a position is padding; None when unknown.
+        special: bool (batch, length), True for tokens such as ``[CLS]``; None when unknown.
+        segments: int (batch, length), 0 in sentence A and 1 in sentence B; None when unknown.
+        grid: (rows, columns) of image patches, with ``length - rows * columns`` other positions before them.
+        steps: int (length,), the step of a generation that wrote each position, 0 for the prompt; None without one.
 
     Raises:
         TokenError: a label row or an array does not have ``length`` entries.
@@ -72,7 +78,7 @@ class TokenAxis:
 
     @classmethod
     def of_positions(cls, name: str, batch: int, length: int, kind: AxisKind = "position") -> TokenAxis:
-        """An axis whose labels are the position numbers."""
+        """An axis of ``length`` positions in ``batch`` items, whose labels are the position numbers."""
         row = tuple(str(position) for position in range(length))
         return cls(name=name, length=length, labels=(row,) * batch, kind=kind)
 

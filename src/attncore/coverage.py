@@ -20,9 +20,15 @@ STATUS_MEANING: dict[Status, str] = {
 class CoverageEntry:
     """One part of the model that is not in the trace, or not with certainty.
 
-    ``name`` is the part's qualified name, ``what`` its class or operation, ``status`` one of `STATUS_MEANING`,
-    ``reason`` a sentence for a person, ``shape`` the shape of the array in question where there is one, and
-    ``count`` how often the same thing happened.
+    Attributes:
+        name: the part's qualified name.
+        what: its class, or the operation.
+        status: ``"no-attention"`` (ran and showed none), ``"rejected"`` (looked like attention and is something else,
+            or could not be mapped to (query, key)), ``"opaque"`` (cannot be looked into) or ``"uncertain"`` (captured,
+            but its meaning or axes could not be established).
+        reason: a sentence for a person.
+        shape: of the array in question, where there is one.
+        count: how often the same thing happened.
     """
 
     name: str

@@ -9,7 +9,12 @@ from typing import Any
 
 
 class Inputs:
-    """Positional and keyword arguments for the model, said exactly: ``Inputs(x, mask=m)``."""
+    """Positional and keyword arguments for the model, said exactly: ``Inputs(x, mask=m)``.
+
+    Args:
+        *args: the positional arguments.
+        **kwargs: the keyword arguments; no name of a model's own parameter can clash with an option of attncore.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = args

@@ -21,14 +21,30 @@ LayerKind = Literal["self", "cross"]
 class AttentionLayer:
     """The attention of one call of one layer.
 
-    ``name`` is the module's qualified name and ``call`` counts its calls in one run (shared layers are called often);
-    ``index`` is the place among all layers of the run. ``source`` says which operation was seen ("sdpa", "softmax",
-    "flex", …) and ``computed`` whether the weights are the model's own ("observed") or were computed again from query
-    and key ("recomputed"). ``heads`` are the numbers of the heads held, where not all were kept. ``notes`` say what a
-    reader of the weights must know: dropout applied after them, a sink, mixing of heads.
+    ``weights`` and what they depend on are properties, below.
 
-    Shapes: ``weights`` (batch, heads, query, key); ``query`` (batch, heads, query, head_dim); ``key`` and ``value``
-    (batch, kv_heads, key, head_dim); ``mask`` and ``bias`` broadcast to the weights.
+    Attributes:
+        name: the module's qualified name, or what stands for it in a framework without modules.
+        index: the place among all layers of the run.
+        query_axis: the name in ``trace.axes`` of what the queries count.
+        key_axis: the same for the keys.
+        stored_weights: the weights as they are held; None after ``reduce=``.
+        call: counts the calls of ``name`` in one run, from 0; shared layers are called often.
+        kind: ``"self"`` or ``"cross"``.
+        stack: ``"encoder"``, ``"decoder"``, ``"vision"``, … where that is known.
+        source: which operation was seen: ``"sdpa"``, ``"softmax"``, ``"flex"``, ….
+        computed: whether the weights are the model's own (``"observed"``) or were computed again from query and key
+            (``"recomputed"``).
+        module_class: the class of the module.
+        model_dtype: the number type that the model computed in.
+        query: (batch, heads, query, head_dim), when it was captured.
+        key: (batch, kv_heads, key, head_dim), when it was captured.
+        value: (batch, kv_heads, key, value_dim), when it was captured.
+        scoring: the rest of the formula from query and key to weights, where it is known.
+        heads: the model's own numbers of the heads held, where not all were kept; see `head_numbers`.
+        notes: what a reader of the weights must know: dropout applied after them, a sink, mixing of heads.
+        reduced: what ``reduce=`` returned for this layer.
+        gradient: what computes `weights_grad`.
     """
 
     name: str
@@ -68,7 +84,7 @@ class AttentionLayer:
 
     @property
     def weights_grad(self) -> Array:
-        """The gradient of the loss with respect to the weights, same shape, after a backward.
+        """The gradient of the loss with respect to the weights, (batch, heads, query, key), after a backward.
 
         For ``out = weights @ value`` it is ``grad(out) @ value.T``, exact for fused kernels too.
 
@@ -88,12 +104,12 @@ class AttentionLayer:
 
     @property
     def mask(self) -> ArrayLike | None:
-        """True where attention is allowed, broadcastable to the weights; None when there is none or it is unknown."""
+        """True where attention is allowed; broadcasts to (batch, heads, query, key). None: none is there, or known."""
         return None if self.scoring is None else self.scoring.mask
 
     @property
     def bias(self) -> ArrayLike | None:
-        """What is added to the scores, broadcastable to the weights; None when there is none or it is unknown."""
+        """What is added to the scores; broadcasts to (batch, heads, query, key). None: none is there, or known."""
         return None if self.scoring is None else self.scoring.bias
 
     @property
@@ -103,7 +119,7 @@ class AttentionLayer:
 
     @property
     def sinks(self) -> ArrayLike | None:
-        """A learned extra score per head that takes mass and no value, (heads,); None when there is none."""
+        """A learned extra score for each head that takes weight and gives no value, (heads,); None: there is none."""
         return None if self.scoring is None else self.scoring.sinks
 
     @property
@@ -113,7 +129,7 @@ class AttentionLayer:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(batch, heads, query, key)."""
+        """The shape of the weights, (batch, heads, query, key)."""
         return self.weights.shape
 
     @property
@@ -146,7 +162,7 @@ class AttentionLayer:
         )
 
     def row_sums(self, batch: int = 0) -> Array:
-        """The sum of each row, (heads, query): 1, or 0 for a fully masked row, below 1 with a sink."""
+        """The sum of each row of a batch item, (heads, query): 1, or 0 for a masked row, below 1 with a sink."""
         return np.asarray(self.weights[batch].sum(axis=-1))
 
     def replaced(self, **changes: Any) -> AttentionLayer:

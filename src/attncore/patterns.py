@@ -4,20 +4,18 @@ For one head, ``A[i, k]`` is the weight that query ``i`` gives to key ``k``, and
 Three kinds of rows are never counted, since they are not attention: padded queries, rows in which every key was masked
 (all zeros), and rows that hold NaN or infinity.
 
-========================  =================================================================  =======  ==============
-field of `HeadStatistics` formula                                                            unit     range
-========================  =================================================================  =======  ==============
-``entropy``               mean over i of ``-sum_k p[i,k] log2 p[i,k]``                       bits     0 to log2(keys)
-``normalised_entropy``    mean over i of ``entropy[i] / log2(keys allowed to i)``            -        0 to 1
-``distance``              mean over i of ``sum_k p[i,k] |i - k|``                            tokens   0 to keys - 1
-``max_weight``            mean over i of ``max_k A[i,k]``                                    share    0 to 1
-``self_mass``             mean over i of ``A[i, i]``                                         share    0 to 1
-``previous_mass``         mean over i of ``A[i, i - 1]``                                     share    0 to 1
-``next_mass``             mean over i of ``A[i, i + 1]``                                     share    0 to 1
-``first_mass``            mean over i of ``A[i, first]``                                     share    0 to 1
-``special_mass``          mean over i of ``sum A[i, k]``, k every special token              share    0 to 1
-``separator_mass``        mean over i of ``sum A[i, k]``, k special but not the first token  share    0 to 1
-========================  =================================================================  =======  ==============
+| field of `HeadStatistics` | formula | unit | range |
+|---|---|---|---|
+| ``entropy`` | mean over i of ``-sum_k p[i,k] log2 p[i,k]`` | bits | 0 to log2(keys) |
+| ``normalised_entropy`` | mean over i of ``entropy[i] / log2(keys allowed to i)`` | - | 0 to 1 |
+| ``distance`` | mean over i of ``sum_k p[i,k] abs(i - k)`` | tokens | 0 to keys - 1 |
+| ``max_weight`` | mean over i of ``max_k A[i,k]`` | share | 0 to 1 |
+| ``self_mass`` | mean over i of ``A[i, i]`` | share | 0 to 1 |
+| ``previous_mass`` | mean over i of ``A[i, i - 1]`` | share | 0 to 1 |
+| ``next_mass`` | mean over i of ``A[i, i + 1]`` | share | 0 to 1 |
+| ``first_mass`` | mean over i of ``A[i, first]`` | share | 0 to 1 |
+| ``special_mass`` | mean over i of ``sum A[i, k]``, k every special token | share | 0 to 1 |
+| ``separator_mass`` | mean over i of ``sum A[i, k]``, k special but not the first token | share | 0 to 1 |
 
 ``p[i,k] = A[i,k] / sum_k A[i,k]``: with a learned sink a row sums to less than 1, and entropy and distance then
 describe where the rest goes. A row without such a key (the first row has no previous token) is left out of that mean.
@@ -60,12 +58,17 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class HeadStatistics:
-    """Numbers on each head of one layer and one batch item; see the module's table for the formulas.
+    """Numbers on each head of one layer and one batch item, (heads,) each; the table above has the formulas.
 
-    Every array has shape (heads,). A value is NaN where it means nothing: positions in cross-attention, special tokens
-    when the axes are unknown, anything when no row was counted. ``heads`` are the model's own head numbers.
-    ``rows_counted``, ``rows_masked`` and ``rows_nan`` count query rows per head; ``rows_padded`` those left out as
-    padding. ``row_step`` is 1, or the distance between the rows looked at when only some were (``max_rows=``).
+    A value is NaN where it means nothing: positions in cross-attention, special tokens when the axes are unknown,
+    anything when no row was counted.
+
+    Attributes:
+        heads: the model's own numbers of the heads.
+        rows_counted: how many query rows the means are over.
+        rows_masked: rows left out because every key was masked; ``rows_nan`` because they hold NaN or infinity.
+        rows_padded: rows left out as padding, for all heads.
+        row_step: 1, or the distance between the rows looked at when only some were (``max_rows=``).
     """
 
     heads: tuple[int, ...]
@@ -95,7 +98,7 @@ def head_statistics(
 ) -> HeadStatistics:
     """Statistics of every head of a layer, reading the weights a block of query rows at a time.
 
-    It is made to be used while a model runs, without keeping any weights::
+    It is made to be used while a model runs, without keeping any weights:
 
         trace = attncore.trace(model, inputs, reduce=attncore.patterns.head_statistics)
         trace[3].reduced.entropy                      # (heads,)

@@ -24,12 +24,19 @@ KEEP = ("auto", "weights", "qk")
 class CaptureOptions:
     """What to keep of each layer.
 
-    ``layers`` and ``heads`` cut the trace to some. ``keep`` is ``"qk"`` (query and key, weights computed when read,
-    O(n)), ``"weights"`` (held in full, O(n^2)) or ``"auto"`` (whichever is smaller); weights that cannot be computed
-    again are held in any case. ``values`` keeps the value vectors too. ``dtype`` ("float32", "float16", …) is the type
-    of weights that are held; ``device`` is where arrays are held (the framework's name, such as "cpu"). ``grad`` makes
-    `AttentionLayer.weights_grad` available after a backward pass. ``reduce`` is called with each layer while the model
-    runs; its result is kept as ``layer.reduced`` and neither weights nor query and key are.
+    Attributes:
+        layers: which layers, by index, name, glob (``"encoder.*"``), slice or function of the layer, or a list of
+            these; None for all.
+        heads: which heads, as numbers, a slice or one number; None for all.
+        keep: ``"qk"`` holds query and key, and computes weights when they are read (memory grows with the length);
+            ``"weights"`` holds the weights (with its square); ``"auto"`` whichever is smaller. Weights that cannot be
+            computed again are held in any case.
+        values: whether to hold the value vectors too.
+        dtype: the type of weights that are held, such as ``"float16"``; None for as they come.
+        device: where arrays are held, by the framework's name, such as ``"cpu"``; None for where they are.
+        grad: whether ``layer.weights_grad`` is wanted after a backward pass.
+        reduce: a function of an `AttentionLayer`, called while the model runs; what it returns is kept as
+            ``layer.reduced``, and neither weights nor query and key are.
 
     Raises:
         OptionError: a value is not understood.

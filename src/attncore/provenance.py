@@ -18,8 +18,15 @@ def _now() -> str:
 class Provenance:
     """How a trace came about.
 
-    ``versions`` names each framework involved with its version; ``mechanism`` says in words how the backend saw the
-    attention; ``options`` are the capture options as text; ``created`` is UTC in ISO 8601.
+    Attributes:
+        backend: its name, such as "torch".
+        mechanism: in words, how the backend saw the attention.
+        model: the qualified name of the model's class.
+        options: the capture options that differ from the default, as text.
+        versions: each framework involved, with its version.
+        created: the time, UTC in ISO 8601.
+        attncore: the version of attncore.
+        python: the version of Python.
     """
 
     backend: str

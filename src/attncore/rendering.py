@@ -31,8 +31,12 @@ _MIME_OF_SUFFIX = {
 class Rendered:
     """A picture of a trace: a MIME bundle that notebooks show, terminals print and ``save`` writes.
 
-    ``terminal_text`` is the text with colour; it is what ``str`` gives while standard output is a terminal. ``files``
-    has what ``save`` writes where that is not what a notebook shows: a whole page instead of a frame with one.
+    Attributes:
+        bundle: what a notebook shows, by MIME type: ``"text/html"``, ``"text/plain"``, ``"image/png"``, ….
+        title: what the picture is of, in a line.
+        details: facts about the picture, by the renderer: its view, how many bytes it has, ….
+        terminal_text: the text with colour, which ``str`` gives while standard output is a terminal.
+        files: what ``save`` writes where that is not what a notebook shows: a whole page instead of a frame with one.
     """
 
     bundle: Mapping[str, str | bytes]
@@ -55,6 +59,12 @@ class Rendered:
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the picture; the file name's ending chooses among the types there are.
+
+        Args:
+            path: the file; it is replaced when it is there.
+
+        Returns:
+            The path.
 
         Raises:
             OptionError: the picture has no such type.

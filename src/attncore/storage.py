@@ -107,6 +107,12 @@ def check_folder(path: str | PathLike[str]) -> None:
 def load(path: str | PathLike[str]) -> AttentionTrace:
     """The trace in a file that `AttentionTrace.save` wrote; arrays are mapped and read only when used.
 
+    Args:
+        path: the file.
+
+    Returns:
+        The trace, without ``output``.
+
     Raises:
         FileNotFoundError: there is no such file.
         FileFormatError: it is not a trace, is damaged, or a newer attncore wrote it.
