@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import tensorflow as tf
 from attncore.errors import UnsupportedModelError
 
 _PLAIN = (bool, int, float, str, type(None))
+# What TensorFlow calls the function of a signature: the name of the Python function in a frame, counted.
+_CONCRETE = re.compile(r"__inference_(.+)_\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,7 @@ def _label(model: Any) -> str:
             name = getattr(source, attribute, None)
             if isinstance(name, str | bytes) and name:
                 text = name.decode() if isinstance(name, bytes) else name
-                return text.rpartition("<locals>.")[2]
+                return _CONCRETE.sub(r"\1", text.rpartition("<locals>.")[2])
     return type(model).__name__
 
 

@@ -308,6 +308,7 @@ def test_a_loaded_model_without_a_call_is_its_signature(tmp_path: Path) -> None:
     loaded = tf.saved_model.load(str(tmp_path))
     trace = attncore.trace(loaded, attncore.Inputs(x=tf.constant(states())))
     assert len(trace) == 2
+    assert trace.provenance.model == "signature_wrapper"  # without TensorFlow's frame and number around it
 
 
 def test_what_cannot_be_traced_says_so() -> None:
