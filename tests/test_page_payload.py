@@ -22,15 +22,17 @@ from attncore.weights import DenseWeights
 
 # Half a step of the logarithmic codes, 2 ** (16 / 254 / 2), and what float32 adds.
 LOG8 = 1.0222
-LEAST = 2.0**-17
+# Halfway between the codes 1 and 2; code 1 stands for anything below.
+LEAST = 2 ** ((1.5 - 255) * 16 / 254)
+TINY = 2.0**-20
 
 
 def assert_log8(found: Array, expected: Array) -> None:
-    """Each value within 2.2 %, and 0 where the weight is too small for a code."""
-    assert (found[expected < LEAST] == 0).all()
-    large = expected >= 2.0**-16
+    """Each value within 2.2 %; a weight too small for that is small and not 0, and only 0 is 0."""
+    assert (found[expected == 0] == 0).all()
+    assert (found[(expected > 0) & (expected < 0.999 * LEAST)] == TINY).all()
+    large = expected > 1.001 * LEAST
     assert (np.maximum(found[large] / expected[large], expected[large] / found[large]) < LOG8).all()
-    assert (found[(expected >= LEAST) & ~large] == 2.0**-16).all()
 
 
 def test_small_weights_are_float16() -> None:
@@ -43,6 +45,7 @@ def test_small_weights_are_float16() -> None:
         "sentence": "float16: each weight within 0.05 %",
         "decimals": 3,
         "significant": 3,
+        "least": 0.0,
     }
     for place, layer in enumerate(trace):
         np.testing.assert_allclose(page.weights(place), np.asarray(layer.weights), rtol=2**-11, atol=2**-25)

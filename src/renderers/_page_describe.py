@@ -48,7 +48,7 @@ class Precision:
     """How exact the numbers of a source are.
 
     A weight is good for ``significant`` digits, and for no more than ``decimals`` decimals where it is large. ``top``
-    is how many keys of each query are held, for that kind.
+    is how many keys of each query are held, for that kind. Weights below ``least``, but 0, are only known to be small.
     """
 
     kind: PrecisionKind
@@ -56,6 +56,7 @@ class Precision:
     decimals: int
     significant: int
     top: int | None = None
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def describe_trace(
             "sentence": precision.sentence,
             "decimals": precision.decimals,
             "significant": precision.significant,
+            "least": precision.least,
         },
         "start": _start(start or Start()),
     }

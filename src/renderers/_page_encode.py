@@ -15,13 +15,15 @@ from attncore.arrays import Array, FloatArray
 
 Codes = npt.NDArray[np.uint8]
 
-# log8: 254 steps go through 16 octaves, from code 1 (2 ** -16) to code 255 (1).
+# log8: 254 steps go through 16 octaves, down from code 255 (1); code 1, the last, stands for all that is smaller but 0.
 _STEPS_PER_OCTAVE = 254 / 16
 LOG8_SENTENCE = "8-bit logarithmic: each weight within 2.2 %"
 """Half a step is a factor of 2 ** (1 / (2 * _STEPS_PER_OCTAVE)) = 1.022."""
 
-LEAST = float(2.0**-16 / 2)
-"""Weights below this, half of the smallest log8 code, are 0 on the page."""
+LEAST = float(2 ** ((1.5 - 255) / _STEPS_PER_OCTAVE))
+"""Weights below this, where code 2 begins, are known to be small in log8 and no more; they are never among the top."""
+
+_LEAST_HALF = np.float16(2.0**-24)
 
 # Rounding may take a sum of probabilities, and then a probability, just beyond 1.
 _MOST = 1.001
@@ -63,20 +65,27 @@ def fits_log8(weights: FloatArray) -> bool:
 
 
 def log8(weights: FloatArray) -> Codes:
-    """Logarithmic 8-bit codes of weights that `fits_log8`: 0 for 0, else ``2 ** ((code - 255) * 16 / 254)``."""
+    """Logarithmic 8-bit codes of weights that `fits_log8`: ``2 ** ((code - 255) * 16 / 254)``.
+
+    Code 0 is for 0 alone, as where a mask forbids attention, and code 1 for anything between it and `LEAST`.
+    """
     codes = np.log2(np.maximum(weights, np.float32(LEAST / 2)), dtype=np.float32)
     codes *= np.float32(_STEPS_PER_OCTAVE)
     codes += np.float32(255)
     np.rint(codes, out=codes)
     np.clip(codes, 1, 255, out=codes)
-    codes[weights < LEAST] = 0
+    codes[weights == 0] = 0
     return codes.astype(np.uint8)
 
 
 def float16(weights: Array) -> npt.NDArray[np.float16]:
-    """Weights as little-endian float16; those beyond its range become infinite."""
-    with np.errstate(over="ignore"):
-        return weights.astype("<f2")
+    """Weights as little-endian float16; those beyond its range become infinite, and none but 0 becomes 0."""
+    with np.errstate(over="ignore", under="ignore"):
+        halves = weights.astype("<f2")
+    lost = (halves == 0) & (weights != 0)
+    if lost.any():
+        halves[lost] = np.copysign(_LEAST_HALF, weights[lost])
+    return halves
 
 
 def coded(values: FloatArray) -> tuple[str, bytes]:

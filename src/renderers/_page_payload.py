@@ -14,7 +14,7 @@ from attncore.attention import AttentionTrace
 from attncore.errors import OptionError
 
 from ._page_describe import HeldLayer, Precision, Start, describe_trace
-from ._page_encode import LOG8_SENTENCE, Block
+from ._page_encode import LEAST, LOG8_SENTENCE, Block
 from ._page_plan import FEWEST_KEYS, Plan, bytes_needed, plans
 from ._page_vectors import ShownVectors, vectors_asked, vectors_unasked
 from ._page_weights import ShownLayer, shown_layers
@@ -140,9 +140,9 @@ def _precision(layers: list[ShownLayer], weights: list[Block], shares: list[Any]
         k = max(layer.top.k for layer in layers if layer.top is not None)
         kept = np.concatenate([share.ravel() for share in shares if share is not None]).mean()
         sentence = f"top {k} keys of each query: {_percent(kept)} of the attention; {LOG8_SENTENCE}"
-        return Precision("top", sentence, decimals=2, significant=2, top=k)
+        return Precision("top", sentence, decimals=2, significant=2, top=k, least=LEAST)
     if kinds != {"float16"}:
-        return Precision("log8", LOG8_SENTENCE, decimals=2, significant=2)
+        return Precision("log8", LOG8_SENTENCE, decimals=2, significant=2, least=LEAST)
     return Precision("float16", "float16: each weight within 0.05 %", decimals=3, significant=3)
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from attncore.attention import AttentionTrace
 from attncore.axis import TokenAxis
 from attncore.layer import AttentionLayer
 from attncore.patterns import HeadStatistics, head_statistics, strongest_pattern
+
+# The viewer's `LEVEL_COUNTS`: its automatic threshold comes from the weights that so many keys of a query reach.
+_LEVEL_COUNTS = (0.25, 0.5, 1, 2, 4, 8)
+_LEVEL_ROWS = 48
 
 # So many weights take about a second to go through; beyond them only some query rows are looked at.
 _MOST_WEIGHTS = 200_000_000
@@ -46,7 +52,29 @@ def statistics_of(
     """
     items = layer.shape[0]
     per_item = (_for_items(axes[0], items), _for_items(axes[1], items))
-    return [_figures(head_statistics(layer, item, axes=per_item, max_rows=max_rows)) for item in range(items)]
+    return [
+        {
+            **_figures(head_statistics(layer, item, axes=per_item, max_rows=max_rows)),
+            "levels": _levels(layer, item, per_item[0]),
+        }
+        for item in range(items)
+    ]
+
+
+def _levels(layer: AttentionLayer, item: int, axis: TokenAxis) -> list[list[float | None]]:
+    """Per head, the weights that 1/4 key of a query and more reach on average; a few rows tell."""
+    _, heads, queries, keys = layer.shape
+    step = -(-queries // _LEVEL_ROWS)
+    counted = np.flatnonzero(~axis.padding_of(item)[::step])
+    if not len(counted):
+        return [[None] * len(_LEVEL_COUNTS)] * heads
+    weights = np.asarray(layer.weights[item, :, ::step])[:, counted].astype(np.float32)
+    np.nan_to_num(weights, copy=False)
+    most = min(keys, max(_LEVEL_COUNTS))
+    largest = np.partition(weights, keys - most, axis=-1)[..., keys - most :].reshape(heads, -1)
+    largest.sort(axis=-1)
+    places = [max(1, round(count * len(counted))) for count in _LEVEL_COUNTS]
+    return [[finite(row[-place], 3) if place <= len(row) else 0.0 for place in places] for row in largest]
 
 
 def finite(value: float, digits: int = 6) -> float | None:

@@ -17,7 +17,7 @@ from attncore.layer import AttentionLayer
 from attncore.query_rows import row_blocks
 from attncore.weights import DenseWeights
 
-from ._page_encode import Block, block_of, coded, fits_log8, float16, log8
+from ._page_encode import LEAST, Block, block_of, coded, fits_log8, float16, log8
 from ._page_overview import Overview
 from ._page_plan import Plan
 from ._page_statistics import rows_to_look_at, statistics_of
@@ -35,7 +35,8 @@ class ShownLayer:
     """What a page holds of a layer: ``blocks`` that are ready, and, where it is not all, the ``top`` of each row.
 
     ``totals`` (items, heads, query) are what the weights of each row sum to, regardless of sign; NaN where a row holds
-    NaN. ``counted`` (items, query) is False for padded queries.
+    NaN. ``counted`` (items, query) is False for padded queries. ``causal`` is how many positions after a query the last
+    key is that gets any weight, where the layer is causal.
     """
 
     place: int
@@ -44,6 +45,7 @@ class ShownLayer:
     top: TopRows | None = None
     totals: FloatArray | None = None
     counted: npt.NDArray[np.bool_] | None = None
+    causal: int | None = None
 
     def shrunk(self, k: int) -> ShownLayer:
         """With the largest ``k`` of each row, where not all weights are held."""
@@ -51,7 +53,7 @@ class ShownLayer:
 
     def all_blocks(self) -> list[Block]:
         """Everything that is written of the weights."""
-        return [*self.blocks] if self.top is None else [*self.blocks, _top_block(self.place, self.top)]
+        return [*self.blocks] if self.top is None else [*self.blocks, _top_block(self.place, self.top, self.causal)]
 
     def kept(self) -> FloatArray | None:
         """The mean share of each head's attention that is held, (items, heads); None where it is all."""
@@ -140,7 +142,10 @@ def _top_of(
     top = TopRows.empty(layer.shape[:3], plan.top, layer.shape[3])
     overview = Overview.empty(layer.shape, plan.overview)
     totals = np.empty(layer.shape[:3], dtype=np.float32)
+    offset = _causal_offset(layer)
     for part, weights in _parts(layer):
+        if offset is not None and _sees_future(weights, part[2], offset):
+            offset = None
         top.put(part, weights)
         overview.put(part, weights)
         totals[part] = np.abs(weights).sum(axis=-1)
@@ -149,9 +154,24 @@ def _top_of(
     kind, cells = coded(overview.cells)
     steps = {"row_step": overview.row_step, "column_step": overview.column_step}
     small = block_of(f"overview-{place}", cells, encoding=kind, **steps)
-    return ShownLayer(place, statistics, (small,), top, totals, counted)
+    return ShownLayer(place, statistics, (small,), top, totals, counted, offset)
 
 
-def _top_block(place: int, top: TopRows) -> Block:
+def _causal_offset(layer: AttentionLayer) -> int | None:
+    """The position of the last key that query 0 sees, if the layer is causal; whether it is, only its weights tell."""
+    _, _, queries, keys = layer.shape
+    if layer.scoring is not None and layer.scoring.causal:
+        return layer.scoring.causal_offset
+    return keys - queries if layer.kind == "self" and keys >= queries else None
+
+
+def _sees_future(weights: FloatArray, rows: slice, offset: int) -> bool:
+    """Whether any query of ``rows`` gives weight (heads, query, all keys) to a key that comes later."""
+    future = np.arange(weights.shape[-1]) > np.arange(rows.start, rows.stop)[:, None] + offset
+    return bool(weights[:, future].any())
+
+
+def _top_block(place: int, top: TopRows, causal: int | None) -> Block:
     values, index, data = top.encoded()
-    return block_of(f"weights-{place}", data, encoding="top", top=top.k, values=values, index=index)
+    reading = {"values": values, "index": index, "least": LEAST, "causal": causal}
+    return block_of(f"weights-{place}", data, encoding="top", top=top.k, **reading)

@@ -100,7 +100,7 @@ def numbers(encoding: str, data: bytes) -> Array:
         return np.frombuffer(data, "<f2").astype(np.float64)
     assert encoding == "log8"
     codes = np.frombuffer(data, np.uint8).astype(np.float64)
-    return np.where(codes == 0, 0.0, 2 ** ((codes - 255) * 16 / 254))
+    return np.where(codes < 2, codes * 2.0**-20, 2 ** ((codes - 255) * 16 / 254))
 
 
 def decode_page(html: str) -> DecodedPage:

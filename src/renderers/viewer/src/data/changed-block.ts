@@ -6,9 +6,10 @@
  * read some rows at a time, and never held as a whole.
  */
 
-import { emptyCells, lengthOf, poolRows, shapeOf } from "../source/pool";
+import { emptyBounded, emptyCells, lengthOf, poolBounded, poolRows, shapeOf, type Bounded } from "../source/pool";
 import { SourceError, type Range, type Tile, type TileRequest, type TileSource } from "../source/source";
-import { discount } from "./discount";
+import { discounted } from "./discount";
+import { MeanOfWeights } from "./mean-of-weights";
 
 /** Weights of one head that are read at once; the same as what Python computes at once. */
 const READ_WEIGHTS = 1 << 20;
@@ -32,41 +33,32 @@ export async function changedBlock(source: TileSource, block: ChangedBlock): Pro
   const columns = block.without.length > 0 ? { start: 0, stop: block.allKeys } : block.keys;
   refuseTooMany(block, columns);
   const cells = emptyCells(shape);
+  let bounded: Bounded | null = null;
   const rows = Math.max(1, Math.floor(READ_WEIGHTS / lengthOf(columns)));
   for (let start = block.queries.start; start < block.queries.stop; start += rows) {
     const queries = { start, stop: Math.min(block.queries.stop, start + rows) };
-    poolRows(await meanOfRows(source, block, queries, columns), start - block.queries.start, shape, cells);
+    const mean = await meanOfRows(source, block, queries, columns);
+    const row = start - block.queries.start;
+    if (mean.most === mean.values) poolRows(mean.values, row, shape, cells);
+    else poolBounded(mean, row, shape, (bounded ??= emptyBounded(shape)));
   }
-  return { ...shape, values: cells };
+  return { ...shape, ...(bounded ?? { values: cells }) };
 }
 
-/** (queries, keys) at full resolution. */
-async function meanOfRows(source: TileSource, block: ChangedBlock, queries: Range, columns: Range): Promise<Float32Array> {
+/** (queries, keys) at full resolution; both arrays are one where the source holds every weight. */
+async function meanOfRows(source: TileSource, block: ChangedBlock, queries: Range, columns: Range): Promise<Bounded> {
   const { parts, without, keys, item } = block;
-  const mean = new Float32Array(lengthOf(queries) * lengthOf(keys));
+  const sum = new MeanOfWeights(lengthOf(queries) * lengthOf(keys), parts.length);
   const size = { maxRows: lengthOf(queries), maxColumns: lengthOf(columns) };
   for (let first = 0; first < parts.length; first += READ_TOGETHER) {
     const together = parts.slice(first, first + READ_TOGETHER);
     const tiles = await Promise.all(together.map((part) => source.tile({ ...part, item, queries, keys: columns, ...size })));
-    for (const { values } of tiles) {
-      // A source may give the same tile to others, so it is copied before it is changed.
-      const changed = without.length > 0 ? discount(values.slice(), block.allKeys, without) : values;
-      addColumns(mean, changed, columns, keys, 1 / parts.length);
+    for (const tile of tiles) {
+      const changed = without.length > 0 ? discounted(tile, block.allKeys, without) : tile;
+      sum.add(changed, columns, keys);
     }
   }
-  return mean;
-}
-
-/** Adds the columns `keys` of `values` (rows over `columns`), times `factor`, to `sum` (rows over `keys`). */
-function addColumns(sum: Float32Array, values: Float32Array, columns: Range, keys: Range, factor: number): void {
-  const width = lengthOf(keys);
-  const given = lengthOf(columns);
-  const shift = keys.start - columns.start;
-  for (let row = 0; row * given < values.length; row += 1) {
-    for (let key = 0; key < width; key += 1) {
-      sum[row * width + key]! += factor * values[row * given + shift + key]!;
-    }
-  }
+  return sum.mean();
 }
 
 function refuseTooMany({ parts, queries, without }: ChangedBlock, columns: Range): void {

@@ -1,6 +1,7 @@
 /** What a view is given: the store and the reader, the theme's colours, and ways to say things. */
 
 import type { WeightsReader } from "../data/reader";
+import { thresholdOf } from "../data/threshold";
 import type { AxisInfo, LayerInfo } from "../source/trace-info";
 import type { Store } from "../state/store";
 import type { ViewContext } from "../views/view";
@@ -31,7 +32,8 @@ export function createContext(parts: ContextParts): ViewContext {
     layer,
     queryAxis: () => axisOf(store, layer().queryAxis),
     keyAxis: () => axisOf(store, layer().keyAxis),
-    format: (weight) => formatWeight(weight, trace.precision.decimals, trace.precision.significant),
+    threshold: () => thresholdOf(store.selection, layer()),
+    format: (weight, most) => formatWeight(weight, trace.precision, most),
     tooltip: {
       show: (x, y, title, rows) => tooltip.show(x, y, title, rows),
       hide: () => tooltip.hide(),

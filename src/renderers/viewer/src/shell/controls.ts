@@ -1,7 +1,7 @@
 /** The two rows of controls above the view: where to look, and which heads. */
 
 import { element } from "./dom";
-import { choice, slider } from "./fields";
+import { choice, slider, toggle } from "./fields";
 import { createFilterControl } from "./filter-control";
 import { createHeadControl } from "./head-control";
 import { createLayerControl } from "./layer-control";
@@ -64,12 +64,17 @@ function createThresholdControl(shell: Shell): HTMLElement {
   const track = slider("Threshold: weights below it are not drawn", 100, (place) => shell.store.select({ threshold: thresholdAt(place) }));
   const number = element("output", { class: "attn-number attn-threshold-number" });
   const label = element("span", { class: "attn-label", "aria-hidden": "true" }, "Threshold");
-  const control = element("div", { class: "attn-field", title: "Weights below this are not drawn" }, label, track.element, number);
+  const automatic = toggle("Auto", { title: "A threshold that suits the selected heads" }, (on) => {
+    shell.store.select({ threshold: on ? null : shell.context.threshold() });
+  });
+  const control = element("div", { class: "attn-field", title: "Weights below this are not drawn" }, label, track.element, number, automatic.element);
   follow(shell, (selection) => {
     control.hidden = !relevantControls(selection, shell.trace, shell.context.layer()).threshold;
-    track.set(placeOfThreshold(selection.threshold));
-    track.element.setAttribute("aria-valuetext", String(selection.threshold));
-    number.textContent = String(Number(selection.threshold.toPrecision(3)));
+    const threshold = shell.context.threshold();
+    track.set(placeOfThreshold(threshold));
+    track.element.setAttribute("aria-valuetext", `${threshold}${selection.threshold === null ? ", automatic" : ""}`);
+    number.textContent = String(Number(threshold.toPrecision(3)));
+    automatic.set(selection.threshold === null);
   });
   return control;
 }

@@ -9,6 +9,10 @@ export type WeightsBlock =
       readonly top: number;
       readonly values: "log8" | "float16";
       readonly index: "uint16" | "uint32";
+      /** Weights are below this where a row has fewer than `top`. */
+      readonly least: number;
+      /** What keys more than so many positions after the query get is 0; null where nothing is known of them. */
+      readonly causal: number | null;
     };
 
 export interface OverviewBlock {

@@ -2,7 +2,7 @@
 
 import type { WeightsBlock } from "./blocks";
 import { float16, joinedPlanes, log8, summedRows } from "./decode";
-import { lengthOf, pooled, shapeOf, type TileShape } from "./pool";
+import { emptyBounded, lengthOf, poolBoundedRow, pooled, shapeOf, type TileShape } from "./pool";
 import type { Tile, TileRequest } from "./source";
 import type { LayerInfo } from "./trace-info";
 
@@ -39,9 +39,13 @@ class WholeWeights implements LayerWeights {
   }
 }
 
+/** A kept weight may be so much larger than it is written: half a step of either encoding. */
+const ROUNDING = { log8: 2 ** (16 / 254 / 2), float16: 1 + 2 ** -11 };
+
 class LargestWeights implements LayerWeights {
   private readonly differences: Uint32Array;
   private readonly values: Float32Array;
+  private readonly rounding: number;
 
   constructor(
     bytes: Uint8Array,
@@ -53,34 +57,62 @@ class LargestWeights implements LayerWeights {
     this.differences = joinedPlanes(bytes, count, planes);
     const rest = bytes.subarray(count * planes);
     this.values = block.values === "log8" ? log8(rest) : float16(rest);
+    this.rounding = ROUNDING[block.values];
   }
 
   tile(request: TileRequest): Tile {
     const { queries, keys } = request;
     const shape = shapeOf(queries, keys, request.maxRows, request.maxColumns);
-    const values = new Float32Array(shape.rows * shape.columns);
+    const cells = emptyBounded(shape);
+    const row = new Float32Array(shape.columns);
+    const most = new Float32Array(shape.columns);
     const head = (request.item * this.layer.heads.length + request.head) * this.layer.queries;
-    for (let row = 0; row < lengthOf(queries); row += 1) {
-      const target = Math.floor(row / shape.rowStep) * shape.columns;
-      this.scatter(head + queries.start + row, shape, values, target);
+    for (let place = 0; place < lengthOf(queries); place += 1) {
+      const query = queries.start + place;
+      this.fill(head + query, query, shape, row, most);
+      poolBoundedRow(row, most, cells, Math.floor(place / shape.rowStep) * shape.columns);
     }
-    return { ...shape, values };
+    return { ...shape, ...cells };
   }
 
-  /** Puts the held weights of one row into the cells from `target` on; what is not held counts as 0. */
-  private scatter(row: number, shape: TileShape, cells: Float32Array, target: number): void {
+  /** The cells of one query: what is held, and what the rest is below. */
+  private fill(row: number, query: number, shape: TileShape, values: Float32Array, most: Float32Array): void {
     const { keys, columnStep } = shape;
-    // A cell of one position takes its weight as it is, even a negative one.
-    const single = shape.rowStep * columnStep === 1;
     const end = (row + 1) * this.block.top;
+    // Rows with fewer weights end in zeros; then nothing but what is next to nothing was left out.
+    const full = this.values[end - 1] !== 0;
+    values.fill(full ? Number.NaN : 0);
+    most.fill(full ? this.smallest(row) * this.rounding : this.block.least);
+    this.clearFuture(query, shape, values, most);
     let key = 0;
     for (let place = row * this.block.top; place < end; place += 1) {
       key += this.differences[place]!;
       const value = this.values[place]!;
-      // Rows with fewer weights end in zeros, which must not overwrite the last real one.
       if (value === 0 || key < keys.start || key >= keys.stop) continue;
-      const cell = target + Math.floor((key - keys.start) / columnStep);
-      if (single || value > cells[cell]! || value !== value) cells[cell] = value;
+      const cell = Math.floor((key - keys.start) / columnStep);
+      // Neither is where nothing of the cell is held yet, nor where it has the model's own NaN, which stays.
+      const held = values[cell] === most[cell];
+      if (held ? value > values[cell]! || value !== value : most[cell] === most[cell]) values[cell] = most[cell] = value;
     }
+  }
+
+  /** The smallest held weight of a row, regardless of sign. */
+  private smallest(row: number): number {
+    const { top } = this.block;
+    let least = Number.POSITIVE_INFINITY;
+    for (let place = row * top; place < (row + 1) * top; place += 1) {
+      const size = Math.abs(this.values[place]!);
+      if (size < least) least = size;
+    }
+    return least;
+  }
+
+  /** Keys that a query cannot see are nothing, which is known without being held. */
+  private clearFuture(query: number, { keys, columnStep }: TileShape, values: Float32Array, most: Float32Array): void {
+    const { causal } = this.block;
+    if (causal === null) return;
+    const from = Math.ceil(Math.max(0, query + causal + 1 - keys.start) / columnStep);
+    values.fill(0, from);
+    most.fill(0, from);
   }
 }

@@ -61,3 +61,46 @@ function poolRow(
     cells[cell] = largest;
   }
 }
+
+/** Cells of a source that does not hold every weight. */
+export interface Bounded {
+  readonly values: Float32Array;
+  readonly most: Float32Array;
+}
+
+export function emptyBounded(shape: TileShape): Bounded {
+  const most = new Float32Array(shape.rows * shape.columns).fill(-Infinity);
+  return { values: most.map(() => Number.NaN), most };
+}
+
+/** Takes one row that is as wide as the cells into those from `target` on. */
+export function poolBoundedRow(values: Float32Array, most: Float32Array, cells: Bounded, target: number): void {
+  for (let column = 0; column < values.length; column += 1) {
+    takeInto(cells, target + column, values[column]!, most[column]!);
+  }
+}
+
+/**
+ * A weight that is left out does not hide one that is held, but raises what the cell is at most; the model's own NaN
+ * stays, as both.
+ */
+function takeInto({ values, most }: Bounded, cell: number, value: number, bound: number): void {
+  const before = most[cell]!;
+  if (before !== before) return;
+  if (bound !== bound) {
+    values[cell] = most[cell] = Number.NaN;
+    return;
+  }
+  // True too where no value has come yet, which is NaN.
+  if (!(values[cell]! >= value) && value === value) values[cell] = value;
+  if (bound > before) most[cell] = bound;
+}
+
+/** Takes full-resolution rows into cells; they are the rows from `firstRow` on, counted from the tile's first. */
+export function poolBounded({ values, most }: Bounded, firstRow: number, shape: TileShape, cells: Bounded): void {
+  const width = lengthOf(shape.keys);
+  for (let place = 0; place < values.length; place += 1) {
+    const row = Math.floor((firstRow + Math.floor(place / width)) / shape.rowStep);
+    takeInto(cells, row * shape.columns + Math.floor((place % width) / shape.columnStep), values[place]!, most[place]!);
+  }
+}

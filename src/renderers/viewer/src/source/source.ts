@@ -29,6 +29,9 @@ export interface TileRequest {
 /**
  * Weights in row-major order. A cell of a pooled tile is the largest weight among `rowStep` x `columnStep` positions.
  * The last row and column may stand for fewer. NaN where the model's weight is NaN.
+ *
+ * `most` is there where the source left weights out: what each cell is at most. It is the value where the cell is held;
+ * where nothing of the cell is held the value is NaN and `most` a number; where it is held in part `most` is larger.
  */
 export interface Tile {
   readonly queries: Range;
@@ -38,6 +41,7 @@ export interface Tile {
   readonly rowStep: number;
   readonly columnStep: number;
   readonly values: Float32Array;
+  readonly most?: Float32Array | undefined;
 }
 
 /** Query and key vectors of one head, and what else the scores depend on. */

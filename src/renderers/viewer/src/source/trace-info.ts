@@ -98,6 +98,8 @@ export interface StatisticsInfo {
   /** Strongest pattern: "previous token", "first token (sink)", "broad", "mixed", … and its share. */
   readonly pattern: readonly string[];
   readonly patternShare: readonly (number | null)[];
+  /** Per head the weights that 1/4, 1/2, 1, 2, 4 and 8 keys of a query reach on average; see `data/threshold.ts`. */
+  readonly levels?: readonly (readonly (number | null)[])[];
   /** 1, or the distance between the query rows that were looked at. */
   readonly rowStep: number;
 }
@@ -125,6 +127,8 @@ export interface PrecisionInfo {
    * Small weights are known better than `decimals` says in every kind but "exact" of float32.
    */
   readonly significant?: number;
+  /** Weights below this, and above 0, are known to be small and no more; 0 where every weight is a number. */
+  readonly least?: number;
 }
 
 /** What the page opens with; each may be null for the viewer's own choice. */

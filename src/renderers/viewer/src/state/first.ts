@@ -4,9 +4,6 @@ import type { TraceInfo } from "../source/trace-info";
 import { legal } from "./legal";
 import { VIEW_NAMES, type Selection, type ViewName } from "./selection";
 
-/** Below this, a line of the head view is too faint to be seen, and there are many of them. */
-const THRESHOLD = 0.02;
-
 export function firstSelection(trace: TraceInfo): Selection {
   const { start } = trace;
   const layer = start.layer ?? 0;
@@ -22,11 +19,17 @@ export function firstSelection(trace: TraceInfo): Selection {
     special: "show",
     sink: "show",
     pair: "all",
-    threshold: THRESHOLD,
+    threshold: null,
     scale: "linear",
     sort: "position",
+    shown: null,
+    window: null,
     order: "number",
     pattern: "",
+    descending: false,
+    ranked: false,
+    only: false,
+    modelScale: "root",
     theme: start.theme,
     search: "",
   };

@@ -7,7 +7,10 @@ export type Treatment = "show" | "discount" | "hide";
 export type PairFilter = "all" | "AA" | "AB" | "BA" | "BB";
 export type WeightScale = "linear" | "log";
 export type MatrixSort = "position" | "query" | "key";
-export type HeadFigure = "number" | "entropy" | "distance" | "pattern";
+export type HeadFigure = "number" | "entropy" | "distance" | "maxWeight" | "pattern";
+export type ThumbnailScale = "root" | "linear" | "log";
+/** First row, last row, first column, last column, in places of the order shown; the last are not in it. */
+export type MatrixWindow = readonly [number, number, number, number];
 
 /** Positions, layers, heads and items are indices from 0 into `TraceInfo`; never a model's own numbers. */
 export interface Selection {
@@ -28,14 +31,24 @@ export interface Selection {
   /** The first token that is not padding, where attention sinks to. */
   readonly sink: Treatment;
   readonly pair: PairFilter;
-  /** Lines and marks below this weight are not drawn; 0 to 1. */
-  readonly threshold: number;
+  /** Lines and marks below this weight are not drawn; 0 to 1, null for what `data/threshold.ts` proposes. */
+  readonly threshold: number | null;
   readonly scale: WeightScale;
   /** The matrix's order: by position, or its keys sorted by the pinned query, or its queries by the pinned key. */
   readonly sort: MatrixSort;
+  /** The matrix: which of the selected heads is shown large, null for the first; and what of it is in sight, null for all. */
+  readonly shown: number | null;
+  readonly window: MatrixWindow | null;
   /** The model view: by which figure heads are ordered, and the pattern that a head must have to be shown ("" for all). */
   readonly order: HeadFigure;
   readonly pattern: string;
+  /** The largest figure first. */
+  readonly descending: boolean;
+  /** The heads of all layers in one list, instead of a row a layer. */
+  readonly ranked: boolean;
+  /** Heads without the pattern are left out, instead of dimmed. */
+  readonly only: boolean;
+  readonly modelScale: ThumbnailScale;
   readonly theme: "auto" | "light" | "dark";
   readonly search: string;
 }

@@ -11,7 +11,8 @@ const CHOICES = {
   pair: ["all", "AA", "AB", "BA", "BB"],
   scale: ["linear", "log"],
   sort: ["position", "query", "key"],
-  order: ["number", "entropy", "distance", "pattern"],
+  order: ["number", "entropy", "distance", "maxWeight", "pattern"],
+  modelScale: ["root", "linear", "log"],
   theme: ["auto", "light", "dark"],
 } as const;
 
@@ -39,13 +40,15 @@ export function fromFragment(fragment: string, trace: TraceInfo): Partial<Select
   const view = parts.get("view");
   if (isView(view)) said["view"] = view;
   for (const name of ["layer", "item"] as const) keep(said, name, whole(parts.get(name)));
-  for (const name of ["query", "key"] as const) {
+  for (const name of ["query", "key", "shown"] as const) {
     if (parts.get(name) === "none") said[name] = null;
     else keep(said, name, whole(parts.get(name)));
   }
-  const heads = parts.get("heads")?.split(",").map(whole);
-  if (heads?.every((head) => head !== undefined)) said["heads"] = heads;
-  for (const name of ["meanHeads", "meanLayers"] as const) {
+  for (const name of ["heads", "window"] as const) {
+    const numbers = parts.get(name)?.split(",").map(whole);
+    if (numbers?.every((number) => number !== undefined)) said[name] = numbers;
+  }
+  for (const name of ["meanHeads", "meanLayers", "descending", "ranked", "only"] as const) {
     const value = parts.get(name);
     if (value === "true" || value === "false") said[name] = value === "true";
   }

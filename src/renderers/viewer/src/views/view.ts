@@ -22,8 +22,13 @@ export interface ViewContext {
   layer(): LayerInfo;
   queryAxis(): AxisInfo;
   keyAxis(): AxisInfo;
-  /** A weight as text, with no more digits than the source is good for. */
-  format(weight: number): string;
+  /** Weights below this are not drawn: what was chosen, or what suits the selected heads. */
+  threshold(): number;
+  /**
+   * A weight as text, with no more digits than the source is good for; `most` is what it is at most, where the source
+   * left weights out (`mostOf(tile, place)`).
+   */
+  format(weight: number, most?: number): string;
   /** Text near the pointer; text only, never markup. Rows are label and value. */
   tooltip: {
     show(x: number, y: number, title: string, rows: readonly TooltipRow[]): void;

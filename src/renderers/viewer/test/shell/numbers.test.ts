@@ -1,28 +1,45 @@
 import { describe, expect, it } from "vitest";
 import fc from "fast-check";
 import { fileName, pixelScale } from "../../src/shell/export-file";
-import { formatWeight, placeOfThreshold, thresholdAt } from "../../src/shell/numbers";
+import { boundText, formatWeight, placeOfThreshold, thresholdAt } from "../../src/shell/numbers";
 import { beside } from "../../src/shell/placement";
 import { largest, meanOf } from "../../src/shell/ranking";
 
+const FLOAT16 = { decimals: 3, significant: 3 };
+const LOG8 = { decimals: 2, significant: 2, least: 2 ** ((-253.5 * 16) / 254) };
+
 describe("weights as text", () => {
   it("shows the decimals that the source is good for", () => {
-    expect(formatWeight(0.12345, 3)).toBe("0.123");
-    expect(formatWeight(0, 3)).toBe("0.000");
-    expect(formatWeight(-0.5, 2)).toBe("−0.50");
+    expect(formatWeight(0.12345, { decimals: 3 })).toBe("0.123");
+    expect(formatWeight(0, { decimals: 3 })).toBe("0");
+    expect(formatWeight(-0.5, { decimals: 2 })).toBe("−0.50");
   });
 
   it("shows more of small weights where they are known better", () => {
-    expect(formatWeight(0.0034, 2, 2)).toBe("0.0034");
-    expect(formatWeight(0.34, 2, 2)).toBe("0.34");
-    expect(formatWeight(0.000012345, 3, 3)).toBe("0.000012");
+    expect(formatWeight(0.0034, LOG8)).toBe("0.0034");
+    expect(formatWeight(0.34, LOG8)).toBe("0.34");
+    expect(formatWeight(0.000012345, FLOAT16)).toBe("0.000012");
   });
 
   it("never shows something as nothing", () => {
-    expect(formatWeight(0.00001, 3)).toBe("< 0.001");
-    expect(formatWeight(1e-9, 3, 3)).toBe("< 0.000001");
-    expect(formatWeight(Number.NaN, 3)).toBe("not a number");
-    expect(formatWeight(Number.POSITIVE_INFINITY, 3)).toBe("∞");
+    expect(formatWeight(1e-9, FLOAT16)).toBe("< 0.000001");
+    expect(formatWeight(2 ** -20, LOG8)).toBe("< 0.000016");
+    expect(formatWeight(Number.NaN, FLOAT16)).toBe("not a number");
+    expect(formatWeight(Number.POSITIVE_INFINITY, FLOAT16)).toBe("∞");
+  });
+
+  it("says of a weight that is not in the file what it is below, and never 0", () => {
+    expect(formatWeight(Number.NaN, LOG8, 0.00223)).toBe("not in this file (< 0.0023)");
+    expect(formatWeight(Number.NaN, LOG8, 0.5)).toBe("not in this file (< 0.5)");
+    expect(formatWeight(0, LOG8, LOG8.least)).toBe("< 0.000016");
+    expect(formatWeight(0.012, LOG8, 0.0134)).toBe("0.012–0.013");
+    expect(formatWeight(0.012, LOG8, 0.0121)).toBe("0.012");
+    fc.assert(
+      fc.property(fc.double({ min: 1e-7, max: 1, noNaN: true }), (bound) => {
+        expect(Number(boundText(bound))).toBeGreaterThanOrEqual(bound * (1 - 1e-9));
+        expect(Number(boundText(bound))).toBeLessThan(1.11 * bound + 1e-6);
+      }),
+    );
   });
 });
 

@@ -17,7 +17,7 @@ describe("decoding", () => {
     expect(values[0]).toBe(0);
     expect(values[1]).toBe(1);
     expect(values[2]).toBeCloseTo(2 ** -8, 9);
-    expect(values[3]).toBeCloseTo(2 ** -16, 12);
+    expect(values[3]).toBe(2 ** -20);
   });
 
   it("reads half precision, also subnormal, infinite and not a number", () => {

@@ -42,17 +42,17 @@ it("puts the largest keys of each row in their places", async () => {
   // One head of 3 x 3, two keys a row: row 0 has one key only, row 1 keys 0 and 2, row 2 keys 1 and 2.
   const low = [0, 0, 0, 2, 1, 1];
   const values = [255, 0, 255, 128, 128, 255];
-  const block = { encoding: "top", top: 2, values: "log8", index: "uint16" } as const;
+  const block = { encoding: "top", top: 2, values: "log8", index: "uint16", least: 0.001, causal: null } as const;
   const source = sourceOf(3, { "weights-0": { block, bytes: [...low, 0, 0, 0, 0, 0, 0, ...values] } }, { heads: [0] });
   const tile = await source.tile({ ...request, head: 0, queries: whole(3), keys: whole(3), maxRows: 3, maxColumns: 3 });
   const small = 2 ** -8;
   expect([...tile.values].map((value) => Number(value.toFixed(6)))).toEqual(
-    [1, 0, 0, 1, 0, small, 0, small, 1].map((value) => Number(value.toFixed(6))),
+    [1, 0, 0, 1, Number.NaN, small, Number.NaN, small, 1].map((value) => Number(value.toFixed(6))),
   );
 });
 
 it("answers a coarse whole map from the overview", async () => {
-  const top = { encoding: "top", top: 1, values: "log8", index: "uint16" } as const;
+  const top = { encoding: "top", top: 1, values: "log8", index: "uint16", least: 0.001, causal: null } as const;
   const source = sourceOf(
     4,
     {
@@ -69,7 +69,7 @@ it("answers a coarse whole map from the overview", async () => {
 });
 
 it("uses the overview for any whole cells of it, and the weights for anything finer", async () => {
-  const top = { encoding: "top", top: 1, values: "log8", index: "uint16" } as const;
+  const top = { encoding: "top", top: 1, values: "log8", index: "uint16", least: 0.001, causal: null } as const;
   // 5 x 5 positions in cells of 2 x 2; the weights say 0 everywhere, the overview does not, so it shows which was used.
   const blocks = {
     "weights-0": { block: top, bytes: new Array(5 * 3).fill(0) },
@@ -96,7 +96,7 @@ it("pools the largest keys of each row as they are put in their places", async (
   const codeOf = (query: number, place: number) => 100 + ((query * 37 + place * 53) % 150);
   const low = Array.from({ length: size }, (_, query) => keysOf(query).map((key, place, keys) => key - (keys[place - 1] ?? 0))).flat();
   const codes = Array.from({ length: size }, (_, query) => keysOf(query).map((_key, place) => codeOf(query, place))).flat();
-  const block = { encoding: "top", top, values: "log8", index: "uint32" } as const;
+  const block = { encoding: "top", top, values: "log8", index: "uint32", least: 0.001, causal: null } as const;
   const zeros = new Array(3 * size * top).fill(0);
   const source = sourceOf(size, { "weights-0": { block, bytes: [...low, ...zeros, ...codes] } }, { heads: [0] });
   const ranges = { queries: { start: 1, stop: 9 }, keys: { start: 2, stop: 8 } };
@@ -113,7 +113,7 @@ it("pools the largest keys of each row as they are put in their places", async (
 });
 
 it("shows a negative weight where a cell is one position, and a missing one always", async () => {
-  const block = { encoding: "top", top: 2, values: "float16", index: "uint16" } as const;
+  const block = { encoding: "top", top: 2, values: "float16", index: "uint16", least: 0.001, causal: null } as const;
   const half = [0x00, 0xb8, 0x00, 0x38, 0x00, 0x7e, 0x00, 0x38]; // -0.5, 0.5; NaN, 0.5
   const source = sourceOf(2, { "weights-0": { block, bytes: [0, 1, 0, 1, 0, 0, 0, 0, ...half] } }, { heads: [0] });
   expect([...(await source.tile({ ...request, head: 0 })).values]).toEqual([-0.5, 0.5, NaN, 0.5]);

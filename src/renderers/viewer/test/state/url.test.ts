@@ -20,7 +20,14 @@ const selections = fc
     key: position,
     meanHeads: fc.boolean(),
     special: fc.constantFrom("show", "discount", "hide"),
-    threshold: fc.double({ min: 0, max: 1, noNaN: true }),
+    threshold: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
+    shown: fc.option(fc.integer({ min: 0, max: 2 })),
+    window: fc.option(fc.constantFrom([0, 3, 1, 6], [2, 4, 0, 1])),
+    order: fc.constantFrom("number", "maxWeight"),
+    modelScale: fc.constantFrom("root", "linear", "log"),
+    ranked: fc.boolean(),
+    descending: fc.boolean(),
+    only: fc.boolean(),
     sort: fc.constantFrom("position", "query", "key"),
     search: fc.string({ unit: "binary" }).map((text) => text.toWellFormed()),
     pattern: fc.string(),
@@ -43,6 +50,10 @@ describe("the selection in a link", () => {
   it("puts right or ignores what makes no sense", () => {
     const hostile = "#view=<script>&layer=99&heads=7,8&query=-1&threshold=x&theme=dark&__proto__=1&meanHeads=maybe";
     expect(fromFragment(hostile, trace)).toEqual({ layer: 1, heads: [0, 1, 2], theme: "dark" });
+    for (const window of ["3,1,0,2", "0,7,0,2", "0,2,0", "0,2,0,2,4", "-1,2,0,2"]) {
+      expect(fromFragment(`#window=${window}`, trace).window ?? null).toBe(null);
+    }
+    expect(fromFragment("#heads=1,2&shown=0", trace).shown).toBe(null);
     fc.assert(fc.property(fc.string(), (text) => void new Store(trace, { ...first, ...fromFragment(text, trace) })));
   });
 });
