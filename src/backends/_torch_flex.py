@@ -24,9 +24,14 @@ class FlexWeights(LazyWeights):
     ) -> None:
         self.query, self.key, self.scale = own_memory(query), own_memory(key), scale
         self.score_mod, self.mask_mod = score_mod, mask_mod
+        self._row_factor: Tensor | None = None
         batch, heads, rows, _ = query.shape
         self.shape = (int(batch), int(heads), int(rows), int(key.shape[2]))
         self.dtype = np.dtype(np.float64 if query.dtype == torch.float64 else np.float32)
+
+    def rescale_rows(self, factor: Tensor) -> None:
+        """Multiply every row by its own factor, (batch, heads, query, 1)."""
+        self._row_factor = factor.detach().expand(*self.shape[:3], 1).clone()
 
     def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
         # An outer capture or a user's mode must not see this.
@@ -49,7 +54,10 @@ class FlexWeights(LazyWeights):
             allowed = _vmap_for_bhqkv(self.mask_mod, prefix=())(batch, heads, rows, columns)
         scores = scores.masked_fill(~allowed, -torch.inf)
         empty = scores.amax(-1, keepdim=True) == -torch.inf
-        return torch.softmax(scores, -1).masked_fill(empty, 0.0)
+        weights = torch.softmax(scores, -1).masked_fill(empty, 0.0)
+        if self._row_factor is not None:
+            weights = weights * self._row_factor[batch][:, heads][:, :, rows].to(kind)
+        return weights
 
     @property
     def held_bytes(self) -> int:

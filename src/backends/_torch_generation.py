@@ -40,18 +40,24 @@ def link(before: Record, after: Record) -> None:
     old, new = before.shape[3], after.shape[3]
     if new != old + rows:  # a static cache is as long before a step as after it
         old, new = _written(before), _written(after)
-    if new != old + rows or not torch.equal(after.key[:, :, :old], before.key[:, :, :old]):
+    if new != old + rows or not _same_beginning(after.key, before.key, old):
         return
     _cut_to_keys(before, old)
     _cut_to_keys(after, new)
     before.next_step = after
     before.key = None
-    if (
-        before.value is not None
-        and after.value is not None
-        and torch.equal(after.value[:, :, :old], before.value)
-    ):
+    if before.value is not None and after.value is not None and _same_beginning(after.value, before.value, old):
         before.value = None
+
+
+def _same_beginning(longer: Tensor, shorter: Tensor, length: int) -> bool:
+    """Whether keys or values are equal up to ``length``; one of the two may repeat each head for its group."""
+    one, two = longer[:, :, :length], shorter[:, :, :length]
+    heads = max(one.shape[1], two.shape[1])
+    if heads % one.shape[1] or heads % two.shape[1]:
+        return False
+    one, two = (part.repeat_interleave(heads // part.shape[1], 1) for part in (one, two))
+    return torch.equal(one, two)
 
 
 def _written(record: Record) -> int:

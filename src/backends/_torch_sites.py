@@ -30,6 +30,7 @@ from ._torch_gradient_hooks import GradientInto, OutputGradient, WeightsGradient
 from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
+from ._torch_rescaled import Rescaling
 from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Sites:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.table = TagTable()
+        self.rescaling = Rescaling(recorder)
         self.stack: list[Place] = []
         self.kind_hint: Literal["self", "cross"] | None = None
         self.softmaxes: list[Softmax] = []
@@ -248,8 +250,8 @@ class Sites:
         notes = ("dropout is applied after these weights",) if given.get("dropout_p") else ()
         self._add_fused("sdpa", layout, order, query, key, value, out, dtype, scoring, notes)
 
-    def flex(self, args: tuple[Any, ...], out: Tensor) -> None:
-        """`flex_attention`: scores changed by functions of the positions."""
+    def flex(self, args: tuple[Any, ...], out: Tensor, normaliser: Tensor | None = None) -> None:
+        """`flex_attention`: scores changed by functions of the positions; ``normaliser`` is its logarithm by row."""
         query, key, value, score_mod, block_mask, scale = args[:6]
         with torch._C.DisableTorchFunction(), torch.no_grad():
             from ._torch_flex import FlexWeights
@@ -258,7 +260,11 @@ class Sites:
             scoring = TorchScoring(scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]))
             weights = FlexWeights(query.detach(), key.detach(), scoring.scale, score_mod, block_mask[-1])
             self.work_out()
-            self._add_fused("flex", layout, order, query, key, value, out, out.dtype, None, (), weights, scoring.scale)
+            record = self._add_fused(
+                "flex", layout, order, query, key, value, out, out.dtype, None, (), weights, scoring.scale
+            )
+            if normaliser is not None:
+                self.rescaling.watch(out, normaliser, record, weights)
 
     def _fused_layout(self, query: Tensor, key: Tensor) -> tuple[Layout, Any]:
         query_tag, key_tag = self.table.get(query), self.table.get(key)
@@ -279,7 +285,7 @@ class Sites:
         self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor | None,
         out: Tensor | None,        dtype: torch.dtype, scoring: TorchScoring | None, notes: tuple[str, ...],
         weights: LazyWeights | None = None, scale: float | None = None,
-    ) -> None:  # fmt: skip
+    ) -> Record:  # fmt: skip
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         q, k = layout.apply(query), layout.apply(key, rows_are_queries=False)
         v = None if value is None else layout.apply(value, rows_are_queries=False)
@@ -307,6 +313,7 @@ class Sites:
             out.register_hook(OutputGradient(record.gradients, layout))
             record.extra["value_for_gradient"] = record.value
         self.recorder.add(record)
+        return record
 
     # Shared pieces.
 
@@ -360,4 +367,5 @@ class Sites:
                 place = Place(entry.location, 0, "", 0)
                 self.recorder.refuse(place, "softmax", reason, tuple(int(s) for s in entry.probabilities.shape))
         self.softmaxes.clear()
+        self.rescaling.clear()
         self.table.clear()

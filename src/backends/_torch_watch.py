@@ -106,6 +106,8 @@ class Watcher(TorchFunctionMode):
             self._before_write(func, args, kwargs)
         out = func(*args, **kwargs)
         try:
+            if self.sites.rescaling:
+                self.sites.rescaling.follow(func, args, out)
             if what == WRITING:
                 follow_write(self.table, func, args)
             if what == UNKNOWN_KERNEL:
@@ -360,7 +362,8 @@ class Watcher(TorchFunctionMode):
 
     def _flex(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
-        self.sites.flex(args, out[0] if isinstance(out, tuple) else out)
+        parts = out if isinstance(out, tuple) else (out,)
+        self.sites.flex(args, *parts[:2])
         return out
 
     def _multi_head(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torch_models import Language, Stack, TinyAttention, assert_weights, expected, hidden, token_ids, untouched
+from torch_models import (
+    DIM,
+    HEADS,
+    Language,
+    Stack,
+    TinyAttention,
+    assert_weights,
+    expected,
+    hidden,
+    token_ids,
+    untouched,
+)
 
 import attncore
 
@@ -277,3 +288,56 @@ def test_autocast_does_not_round_the_weights(keep: Any) -> None:
     assert query.dtype == torch.bfloat16
     scores = query.double() @ key.double().transpose(-1, -2) * query.shape[-1] ** -0.5
     assert np.abs(np.asarray(trace[0].weights) - scores.softmax(-1).detach().numpy()).max() < 1e-6
+
+
+class FlexBesideASink(nn.Module):
+    """flex_attention with a learned sink for each head, brought in by the kernel's normaliser afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Linear(DIM, DIM) for _ in range(3))
+        self.sinks = nn.Parameter(torch.linspace(-1, 2, HEADS))
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        """Query, key and value (batch, heads, length, head_dim)."""
+        return [part(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in self.parts]
+
+    def forward(self, x: Tensor) -> Tensor:
+        from torch.nn.attention.flex_attention import AuxRequest, flex_attention
+
+        query, key, value = self.split(x)
+        mixed, extra = flex_attention(query, key, value, return_aux=AuxRequest(lse=True))
+        log_sum = extra.lse.unsqueeze(-1)
+        sinks = self.sinks.view(1, -1, 1, 1).expand(*log_sum.shape)
+        together = torch.logsumexp(torch.cat([log_sum, sinks], -1), -1, keepdim=True)
+        return (mixed * torch.exp(log_sum - together)).transpose(1, 2).flatten(2)
+
+    def weights(self, x: Tensor) -> np.ndarray:
+        """The softmax over the keys and the sink, in float64, without the sink's column."""
+        query, key, _ = (part.double() for part in self.split(x))
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        sinks = self.sinks.double().view(1, -1, 1, 1).expand(*scores.shape[:3], 1)
+        return torch.cat([scores, sinks], -1).softmax(-1)[..., :-1].numpy()
+
+
+# The model is also run without a capture, and flex_attention warns of being slow when it is not compiled.
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
+@pytest.mark.parametrize("heads", [None, [1, 3]])
+def test_a_sink_beside_flex_attention(heads: Any) -> None:
+    """The weights are those that were applied, with the share that the sink took left out, and a note says so."""
+    model, x = FlexBesideASink().requires_grad_(False), hidden()
+    with untouched(model):
+        layer = attncore.trace(model, x, heads=heads)[0]
+    reference = model.weights(x)
+    assert_weights([layer], [reference if heads is None else reference[:, heads]], tolerance=1e-6)
+    assert "sink" in " ".join(layer.notes)
+    mixed = layer.weights[:] @ layer.value
+    if heads is None:
+        assert np.abs(mixed.swapaxes(1, 2).reshape(x.shape) - model(x).numpy()).max() < 1e-5
+
+
+def test_a_sink_that_comes_after_a_reduction_is_reported() -> None:
+    """A reduction has seen weights without the sink: they are not shown as if they were the applied ones."""
+    model, x = FlexBesideASink().requires_grad_(False), hidden()
+    with pytest.raises(attncore.NoAttentionError, match="capture without reduce="):
+        attncore.trace(model, x, reduce=lambda layer: layer.weights[:].sum())
