@@ -52,12 +52,24 @@ viewer: $(VIEWER)/node_modules/.installed ## Build the page's script and styles 
 viewer-check: $(VIEWER)/node_modules/.installed ## Check the viewer's types, run its tests, and compare a rebuild with what is committed
 	cd $(VIEWER) && npm run --silent check
 
-browser: ## See that Chromium is there for the page's tests; on Debian, as root, install it
-	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji; } || { echo "the page's tests need Chromium at /usr/bin/chromium: install your system's package"; exit 1; }
+browser: ## See that Chromium and fonts are there for the tests of the page and the figures; on Debian, as root, install them
+	@test -x /usr/bin/chromium && test -n "$$(fc-list 'Noto Sans CJK JP')" && test -n "$$(fc-list 'Noto Color Emoji')" \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium fontconfig fonts-noto-cjk fonts-noto-color-emoji; } \
+		|| { echo "the tests need Chromium at /usr/bin/chromium, and Noto's fonts for Chinese, Japanese, Korean and emoji: install your system's packages"; exit 1; }
 
-bench: $(VENV)/.dev ## Compare captured weights with what each architecture applies, and time captures
-	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS)
-	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/capture_cost.py
+BENCH := env -u OMP_NUM_THREADS $(BIN)/python
+
+bench: $(VENV)/.dev browser ## Run every benchmark, beside the peers too, and write results, docs and the README's table; over an hour
+	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS) --write
+	$(BENCH) benchmarks/capture_cost.py --write
+	$(BENCH) benchmarks/capture_peers.py --write
+	$(BENCH) benchmarks/long_input.py --write
+	$(BENCH) benchmarks/program_cost.py --write
+	$(BENCH) benchmarks/page.py --write
+	$(BENCH) benchmarks/peers.py --write
+	$(BIN)/python benchmarks/cost_report.py
+	$(BIN)/python benchmarks/page_report.py
+	$(BIN)/python benchmarks/readme_table.py
 
 docs: $(VENV)/.dev ## Build the documentation into site/, to be read without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.text import Text
 
 from attncore.errors import OptionError
 from attncore.rendering import Rendered
 
+from ._matplotlib_layout import missing_glyphs_were_said
+from ._matplotlib_text import say_what_is_drawn_wrong
+
 _FORMATS = {"image/png": "png", "image/svg+xml": "svg", "application/pdf": "pdf"}
 _DPI = 200
+_TRUE_TYPE = 42  # journals refuse PDF files with fonts of type 3, which is matplotlib's default
 
 
 @dataclass(frozen=True)
@@ -31,18 +36,24 @@ class Canvas:
     def __init__(self, figsize: tuple[float, float] | None, fig: Figure | SubFigure | None, ax: Axes | None) -> None:
         if fig is not None and ax is not None:
             raise OptionError("give fig= or ax=, not both")
+        if fig is not None and not isinstance(fig, Figure | SubFigure):
+            raise OptionError(f"fig is a matplotlib Figure or SubFigure; {type(fig).__name__} was given")
+        if ax is not None and (not isinstance(ax, Axes) or ax.name != "rectilinear" or ax.figure is None):
+            what = f"{ax.name} axes, perhaps removed" if isinstance(ax, Axes) else type(ax).__name__
+            raise OptionError(f"ax is plain matplotlib Axes of a figure, such as fig.subplots() gives; got {what}")
         if figsize is not None and (fig is not None or ax is not None):
             raise OptionError("figsize= is the size of a new figure; the one that was given has a size of its own")
         if figsize is not None and (len(figsize) != 2 or not all(0 < side <= 200 for side in figsize)):
             raise OptionError(f"figsize is width and height in inches; {figsize!r} was given")
         self._asked = figsize
         self._ax = ax
+        self.owns_room = ax is None  # beside whose axes there is nothing of the user's
         self.figure: Any = ax.figure if ax is not None else fig
 
     def place(self, width: float, height: float) -> Any:
         """The figure, a new one of about this size in inches unless there is one."""
         if self.figure is None:
-            self.figure = Figure(figsize=self._asked or (width, height), layout="constrained")
+            self.figure = Figure(figsize=self._asked or (width, height), layout="compressed")
         return self.figure
 
     def axes(self, width: float, height: float) -> Axes:
@@ -54,7 +65,9 @@ class Canvas:
 
     def finished(self, title: str, details: Mapping[str, Any]) -> Rendered:
         """The picture, whose files are made when they are asked for."""
-        root = self.figure.get_figure(root=True) if hasattr(self.figure, "get_figure") else self.figure
+        drawn = self.figure if self._ax is None else self._ax
+        say_what_is_drawn_wrong("".join(text.get_text() for text in drawn.findobj(Text)))
+        root = self.figure.canvas.figure
         text = f"{title}\n(a matplotlib figure; save it as .pdf, .svg or .png)"
         files = _Files(root)
         return FigureRendered(_Bundle(files, text), title, details, files=files, figure=root)
@@ -68,9 +81,7 @@ class _Files(Mapping[str, "str | bytes"]):
 
     def __getitem__(self, mime: str) -> str | bytes:
         target = io.BytesIO()
-        with warnings.catch_warnings():
-            # What has no glyph was said when the picture was made, in words that help.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        with missing_glyphs_were_said(), matplotlib.rc_context({"pdf.fonttype": _TRUE_TYPE}):
             self._figure.savefig(target, format=_FORMATS[mime], dpi=_DPI)
         return target.getvalue()
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from attncore.arrays import Array
 from attncore.axis import TokenAxis
@@ -15,17 +21,20 @@ from attncore.subject import Subject
 
 from ._matplotlib_canvas import Canvas
 from ._matplotlib_cells import Positions, real_positions
+from ._matplotlib_layout import put_title, rooms
 from ._matplotlib_matrix import labels_at
-from ._matplotlib_text import clean, families, fitting, font_size
+from ._matplotlib_scale import Scale
+from ._matplotlib_text import clean, families, fitting, font_size, rc, widest
 from ._matplotlib_titles import title_of
 
 _LINE, _LEAST, _LARGEST = 0.2, 1.6, 10.0  # inches
-_WIDTH = 3.6
+_LINES = 2.0  # inches between the columns
+_MOST_TEXT = 0.7  # of the width
 _GAP = 0.04  # between a token and its lines, by the distance of the columns
 _MOST = 1024
 
 
-def draw_head(canvas: Canvas, subject: Subject, top: int) -> str:
+def draw_head(canvas: Canvas, subject: Subject, scale: Scale, top: int) -> str:
     """Draw it and return its title."""
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise OptionError(f"top is how many lines to draw, 1 or more; {top!r} was given")
@@ -37,18 +46,33 @@ def draw_head(canvas: Canvas, subject: Subject, top: int) -> str:
             'view="matrix", which sums neighbouring keys'
         )
     weights = np.nan_to_num(subject.read(slice(0, int(queries[-1]) + 1))[:, queries][:, :, keys])
+    columns = (
+        _Column.of(subject.query_axis, subject.batch, queries),
+        _Column.of(subject.key_axis, subject.batch, keys),
+    )
     height = min(max(max(weights.shape[1:]) * _LINE, _LEAST), _LARGEST)
-    ax = canvas.axes(max(_WIDTH, height * 0.5), height + 0.6)
-    drawn = _draw_lines(ax, subject, weights, top)
-    _write_tokens(ax, subject.query_axis, subject.batch, queries, height, 0)
-    _write_tokens(ax, subject.key_axis, subject.batch, keys, height, 1)
-    ax.set_xlim(-0.55, 1.55)
+    width = sum(column.width(height) for column in columns) + max(_LINES, height * 0.3)
+    ax = canvas.axes(width + 0.1, height + 0.6)
+    colors = _colors(len(weights))
+    scale = scale.for_keys(len(keys))
+    norm = scale.over([weights])
+    lines, drawn = _lines(weights, top, colors, norm)
+    ax.add_collection(lines, autolim=False)
+    several = subject.head is None and len(weights) > 1
+    title = _title_of_all(subject) if several else title_of(subject)
+    if legend := _legend_of_lines(drawn, float(norm.vmax or 1), scale):
+        title += f"\n{legend}"
     ax.set_ylim(1, 0)
     ax.set_axis_off()
-    title = title_of(subject) if subject.head is not None or len(weights) == 1 else _title_of_all(subject)
-    if drawn < 0.995:
-        title += f"\n{drawn:.0%} of the weight drawn"
-    ax.set_title(title, parse_math=False, usetex=False, fontsize=font_size("axes.labelsize"))
+    if several:
+        _write_legend(ax, subject.layer.head_numbers(), colors)
+    written: list[Text] = []
+    for room in rooms(ax, (width, height)):
+        for text in written:
+            text.remove()
+        written = _write_tokens(ax, columns, *room)
+        lines.set_linewidth(_thickness(lines, room[1] / max(weights.shape[1:])))
+        put_title(ax, title, canvas.owns_room)
     return title
 
 
@@ -56,8 +80,46 @@ def _title_of_all(subject: Subject) -> str:
     return title_of(subject).replace(subject.describe_head(), f"{subject.layer.n_heads} heads, a colour each")
 
 
-def _draw_lines(ax: Axes, subject: Subject, weights: Array, top: int) -> float:
-    """The heaviest lines, as opaque as they are heavy; returns the share of the weight that they have."""
+def _colors(count: int) -> Array:
+    """(heads, 3), all different: the style's if it has enough."""
+    palette = matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", ["C0"])
+    if count > len(set(palette)):
+        palette = matplotlib.colormaps["tab20" if count <= 20 else "turbo"](np.linspace(0, 1, max(count, 20)))
+    return np.array([to_rgb(entry) for entry in palette[:count]])
+
+
+def _write_legend(ax: Axes, numbers: Sequence[int], colors: Array) -> None:
+    """The heads' numbers below the lines, each by its colour."""
+    size = font_size("xtick.labelsize")
+    entry = widest(map(str, numbers), size) + 3 * size / 72  # inches, with the line before it and what parts it
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    rows = math.ceil(len(numbers) / min(6, max(1, int(inches / entry))))
+    pairs = zip(numbers, colors, strict=True)
+    handles = [Line2D([], [], color=color, linewidth=3, label=str(number)) for number, color in pairs]
+    ax.legend(
+        handles=handles,
+        title="head",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.01),
+        ncols=math.ceil(len(handles) / rows),
+        fontsize=0.9 * size,
+        title_fontsize=size,
+        frameon=False,
+        handlelength=1.0,
+        columnspacing=1.0,
+    )
+
+
+def _legend_of_lines(drawn: float, solid: float, scale: Scale) -> str:
+    """What the lines do not say themselves; nothing if they are all there, and solid at a weight of 1."""
+    parts = [] if drawn >= 0.995 else [f"{drawn:.0%} of the weight drawn"]
+    if solid < 0.995 or scale.norm != "linear":
+        parts.append(scale.describe(f"solid at {solid:.2g}"))
+    return "; ".join(parts)
+
+
+def _lines(weights: Array, top: int, colors: Array, norm: Normalize) -> tuple[LineCollection, float]:
+    """The heaviest lines, as opaque as they are heavy, and the share of the weight that they have."""
     flat = weights.reshape(-1)
     count = min(top, int((flat > 1e-3).sum()))
     chosen = np.argpartition(flat, len(flat) - count)[len(flat) - count :] if count else np.empty(0, np.intp)
@@ -65,19 +127,20 @@ def _draw_lines(ax: Axes, subject: Subject, weights: Array, top: int) -> float:
     head, query, key = np.unravel_index(chosen, weights.shape)
     starts = np.stack([np.full(count, _GAP), _heights(weights.shape[1])[query]], axis=1)
     ends = np.stack([np.full(count, 1 - _GAP), _heights(weights.shape[2])[key]], axis=1)
-    palette = [to_rgb(entry) for entry in matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", ["C0"])]
-    colors = np.array([palette[place % len(palette)] for place in range(len(weights))])
-    own = colors[head] if len(weights) > 1 else np.broadcast_to(colors[0], (count, 3))
-    opacity = np.clip(flat[chosen], 0, 1)[:, None]
+    opacity = np.clip(np.asarray(norm(flat[chosen])), 0, 1)[:, None]
     lines = LineCollection(
         list(np.stack([starts, ends], axis=1)),
-        colors=np.concatenate([own, opacity], axis=1),
-        linewidths=0.4 + 1.4 * opacity[:, 0],
+        colors=np.concatenate([colors[head], opacity], axis=1),
         capstyle="round",
     )
-    ax.add_collection(lines, autolim=False)
     total = float(flat.sum())
-    return float(flat[chosen].sum()) / total if total else 1.0
+    return lines, float(flat[chosen].sum()) / total if total else 1.0
+
+
+def _thickness(lines: LineCollection, inches: float) -> Array:
+    """Points for each line, heavy ones thicker, less where a token has few inches."""
+    opacity = np.asarray(lines.get_colors())[:, 3]
+    return np.asarray((0.4 + 1.4 * opacity) * min(1.0, 72 * inches / 4))
 
 
 def _heights(count: int) -> Array:
@@ -85,20 +148,50 @@ def _heights(count: int) -> Array:
     return (np.arange(count) + 0.5) / count
 
 
-def _write_tokens(ax: Axes, axis: TokenAxis, batch: int, places: Positions, height: float, column: int) -> None:
-    labels, padding = labels_at(axis, batch, places)
-    size, step = fitting(len(labels), height, font_size("ytick.labelsize"))
-    fonts = families("".join(labels[::step]))
-    for place in range(0, len(labels), step):
+@dataclass(frozen=True)
+class _Column:
+    """The tokens of one side."""
+
+    labels: list[str]
+    padding: list[bool]
+    fonts: list[str]
+
+    @classmethod
+    def of(cls, axis: TokenAxis, batch: int, places: Positions) -> _Column:
+        labels, padding = labels_at(axis, batch, places)
+        labels = [clean(label) for label in labels]
+        return cls(labels, padding, families("".join(labels)))
+
+    def size(self, inches: float) -> tuple[float, int]:
+        """Their font size in a column of this height, and of how many one is shown."""
+        return fitting(len(self.labels), inches, font_size("ytick.labelsize"))
+
+    def width(self, inches: float) -> float:
+        """Inches of the widest in a column of this height."""
+        size, step = self.size(inches)
+        return widest(self.labels[::step], size, self.fonts)
+
+
+def _write_tokens(ax: Axes, columns: Sequence[_Column], width: float, height: float) -> list[Text]:
+    """The tokens at both sides of the lines, which get what the tokens leave of the width."""
+    # Letters are smaller where tokens would take more than most of the width.
+    wide = [column.width(height) for column in columns]
+    smaller = min(1.0, _MOST_TEXT * width / max(sum(wide), 1e-9))
+    lines = width - smaller * sum(wide)
+    ax.set_xlim(-smaller * wide[0] / lines, 1 + smaller * wide[1] / lines)
+    return [
         ax.text(
-            column,
-            _heights(len(labels))[place],
-            clean(labels[place]),
-            ha="right" if column == 0 else "left",
+            side,
+            _heights(len(column.labels))[place],
+            column.labels[place],
+            ha="left" if side else "right",
             va="center",
-            fontsize=size,
-            fontfamily=fonts,
-            color="0.6" if padding[place] else matplotlib.rcParams["text.color"],
+            fontsize=smaller * column.size(height)[0],
+            fontfamily=column.fonts,
+            color="0.6" if column.padding[place] else rc("text.color"),
             parse_math=False,
             usetex=False,
         )
+        for side, column in enumerate(columns)
+        for place in range(0, len(column.labels), column.size(height)[1])
+    ]

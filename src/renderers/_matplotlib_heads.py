@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from attncore.subject import Subject, check_head, find_query
 
 from ._matplotlib_canvas import Canvas
 from ._matplotlib_cells import cells_of, real_positions
+from ._matplotlib_layout import label_bar, put_figure_title, rooms
 from ._matplotlib_scale import Scale
-from ._matplotlib_text import clean, families, font_size
+from ._matplotlib_text import SMALLEST, clean, font_size, widest
 from ._matplotlib_titles import about
 
 _MOST = 128
-_PANEL = 1.55  # inches
+_PANEL, _LEAST = 1.55, 2.4  # inches
 
 
 def draw_heads(
@@ -36,29 +38,43 @@ def draw_heads(
         title += f', from "{_token(subject, position)}" to the patches'
     columns = _columns(len(numbers))
     rows = math.ceil(len(numbers) / columns)
-    figure = canvas.place(columns * _PANEL + 1.0, rows * (_PANEL + 0.25) + 0.5)
+    ratio = weights.shape[1] / weights.shape[2]
+    equal = 0.2 < ratio < 5
+    width, height = (_PANEL * min(1.0, side) if equal else _PANEL for side in (1 / ratio, ratio))
+    figure = canvas.place(columns * width + 1.0, max(rows * (height + 0.25) + 0.5, _LEAST))
     panels = figure.subplots(rows, columns, squeeze=False)
     scale = scale.for_keys(subject.keys if query is None else 1)
     norm = scale.over([weights])
-    equal = 0.2 < weights.shape[1] / weights.shape[2] < 5
-    for panel, number, own in zip(panels.flat, numbers, weights, strict=False):
+    for panel, own in zip(panels.flat, weights, strict=False):
         image = panel.imshow(
             own, cmap=scale.colors, norm=norm, aspect="equal" if equal else "auto", interpolation="nearest"
         )
-        panel.set_title(f"head {number}", fontsize=font_size("xtick.labelsize"), pad=3)
     for panel in panels.flat:
         panel.set_xticks([])
         panel.set_yticks([])
         panel.spines[:].set_visible(False)
     for panel in panels.flat[len(numbers) :]:
         panel.set_axis_off()
-    scale.bar(figure, image, panels, meaning)
+    bar = scale.bar(figure, image, panels)
     if query is None:
         panels[-1, 0].set_xlabel("key", fontsize=font_size("xtick.labelsize"))
         panels[-1, 0].set_ylabel("query", fontsize=font_size("xtick.labelsize"))
-    size = font_size("axes.labelsize")
-    figure.suptitle(title, fontsize=size, parse_math=False, usetex=False, fontfamily=families(title))
+    for across, _ in rooms(panels[0, 0], (width, height)):
+        _name_heads(panels, numbers, across)
+        put_figure_title(figure, title)
+        label_bar(bar, scale.describe(meaning))
     return title
+
+
+def _name_heads(panels: Any, numbers: Sequence[int], width: float) -> None:
+    """Each head's number above its panel, in letters that fit there."""
+    names = [f"head {number}" for number in numbers]
+    largest = font_size("xtick.labelsize")
+    if widest(names, SMALLEST) > width:  # the numbers alone, where there is no room for more
+        names = [str(number) for number in numbers]
+    size = max(SMALLEST, min(largest, width / widest(names, 1.0)))
+    for panel, name in zip(panels.flat, names, strict=False):
+        panel.set_title(name, fontsize=min(size, largest), pad=3)
 
 
 def _columns(count: int) -> int:

@@ -13,8 +13,9 @@ from attncore.subject import Subject
 
 from ._matplotlib_canvas import Canvas
 from ._matplotlib_cells import Cells, Positions, cells_of, real_positions
+from ._matplotlib_layout import label_bar, put_title, rooms
 from ._matplotlib_scale import Scale
-from ._matplotlib_text import font_size, label_axis
+from ._matplotlib_text import SMALLEST, clean, families, font_size, label_axis, text_width, widest
 from ._matplotlib_titles import title_of
 
 _MOST = 256
@@ -29,22 +30,41 @@ def draw_matrix(canvas: Canvas, subject: Subject, scale: Scale, values: bool | N
     cells = mean_cells(subject, _MOST)
     weights = cells.weights[0]
     with_values = values if values is not None else max(weights.shape) <= _WITH_VALUES
-    cell = _CELL * (1.6 if with_values else 1)
-    height, width = (min(max(count * cell, _LEAST), _LARGEST) for count in weights.shape)
-    ax = canvas.axes(width + 2.2, height + 1.4)
+    width, height = _planned(weights.shape, with_values)
+    down, across = _labels_beside(subject, cells)
+    ax = canvas.axes(across + width + 1.2, down + height + 0.5)
     scale = scale.for_keys(subject.keys)
     norm = scale.over([weights])
     wide = 0.2 < weights.shape[0] / weights.shape[1] < 5
     image = ax.imshow(
         weights, cmap=scale.colors, norm=norm, aspect="equal" if wide else "auto", interpolation="nearest"
     )
-    label_tokens(ax, subject, cells, width, height)
-    if with_values:
-        _write_values(ax, weights, image)
-    scale.bar(ax.figure, image, ax, cells.meaning)
+    bar = scale.bar(ax.figure, image, ax)
     title = title_of(subject)
-    ax.set_title(title, parse_math=False, usetex=False, fontsize=font_size("axes.labelsize"))
+    for room in rooms(ax, (width, height)):
+        label_tokens(ax, subject, cells, *room)
+        put_title(ax, title, canvas.owns_room)
+        label_bar(bar, scale.describe(cells.meaning))
+        width, height = room
+    if with_values:
+        _write_values(ax, weights, image, width, always=bool(values))
     return title
+
+
+def _planned(shape: tuple[int, ...], with_values: bool) -> tuple[float, float]:
+    """Width and height in inches that (queries, keys) cells would like to have."""
+    cell = _CELL * (1.6 if with_values else 1)
+    height, width = (min(max(count * cell, _LEAST), _LARGEST) for count in shape)
+    return width, height
+
+
+def _labels_beside(subject: Subject, cells: Cells) -> tuple[float, float]:
+    """Inches that the keys take below a matrix, and the queries at its left, each with the name of the axis."""
+    size = font_size("ytick.labelsize")
+    sides = ((subject.key_axis, cells.keys), (subject.query_axis, cells.queries))
+    keys, queries = ([clean(label) for label in labels_at(axis, subject.batch, at)[0]] for axis, at in sides)
+    below, beside = (widest(labels, size, families("".join(labels))) + 0.5 for labels in (keys, queries))
+    return below, beside
 
 
 def mean_cells(subject: Subject, most: int) -> Cells:
@@ -75,21 +95,16 @@ def labels_at(axis: TokenAxis, batch: int, places: Positions) -> tuple[list[str]
     return [labels[place] for place in places], [bool(padding[place]) for place in places]
 
 
-def _write_values(ax: Axes, weights: Any, image: Any) -> None:
-    """Numbers in the cells, dark on light and light on dark."""
+def _write_values(ax: Axes, weights: Any, image: Any, inches: float, *, always: bool) -> None:
+    """Numbers in the cells, dark on light and light on dark; none if they would be too small, unless asked for."""
+    fits = 0.85 * inches / weights.shape[1] / text_width(".00", 1.0)
+    size = min(font_size("font.size") * 0.8, fits)
+    if size < SMALLEST and not always:
+        return
     colors = image.cmap(image.norm(weights))
     light = colors[..., :3] @ np.array([0.299, 0.587, 0.114]) > 0.5
-    size = min(font_size("font.size") * 0.7, 7.5)
     for (row, column), weight in np.ndenumerate(weights):
         if np.isfinite(weight):
             color = "0.1" if light[row, column] else "0.95"
             shown = f"{weight:.2f}".removeprefix("0") if weight < 0.995 else "1"
-            ax.text(
-                column,
-                row,
-                shown,
-                ha="center",
-                va="center",
-                fontsize=size,
-                color=color,
-            )
+            ax.text(column, row, shown, ha="center", va="center", fontsize=size, color=color, in_layout=False)

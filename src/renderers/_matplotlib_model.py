@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
 from attncore.arrays import Array
 from attncore.attention import AttentionTrace
@@ -10,8 +11,9 @@ from attncore.subject import Subject
 
 from ._matplotlib_canvas import Canvas
 from ._matplotlib_cells import cells_of, real_positions
+from ._matplotlib_layout import label_bar, put_title, rooms
 from ._matplotlib_scale import Scale
-from ._matplotlib_text import fitting, font_size
+from ._matplotlib_text import fitting_numbers
 from ._matplotlib_titles import model_name
 
 _MOST = 32
@@ -26,7 +28,7 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
     columns = max(len(own) for own in maps)
     side = min(_PANEL, _LARGEST / max(columns, len(maps)))
     width, height = columns * side, len(maps) * side
-    ax = canvas.axes(width + 1.6, height + 1.2)
+    ax = canvas.axes(width + 1.6, height + 1.0)
     scale = scale.for_keys(max(subject.keys for subject in subjects))
     norm = scale.over(maps)
     for row, own in enumerate(maps):
@@ -42,14 +44,17 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
             )
     ax.set_xlim(-0.1, columns * _GAP)
     ax.set_ylim(len(maps) * _GAP, -0.1)
-    _number(ax.xaxis, columns, width, "head")
-    _number(ax.yaxis, len(maps), height, "layer")
-    ax.set_yticks(ax.get_yticks(), [str(subjects[round(tick / _GAP)].layer.index) for tick in ax.get_yticks() - 0.5])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    scale.bar(ax.figure, image, ax, "attention weight" if _is_whole(subjects) else "weight, summed over keys of a cell")
+    bar = scale.bar(ax.figure, image, ax)
+    meaning = scale.describe("attention weight" if _is_whole(subjects) else "weight, summed over keys of a cell")
     title = f"{model_name(trace)}: every head, queries down and keys across"
-    ax.set_title(title, parse_math=False, usetex=False, fontsize=font_size("axes.labelsize"))
+    for across, down in rooms(ax, (width, height)):
+        _number(ax.xaxis, "head", range(columns), fitting_numbers(range(columns), across))
+        layers = [subject.layer.index for subject in subjects]
+        _number(ax.yaxis, "layer", layers, fitting_numbers(layers, down, upright=True))
+        put_title(ax, title, canvas.owns_room)
+        label_bar(bar, meaning)
     return title
 
 
@@ -68,9 +73,9 @@ def _is_whole(subjects: list[Subject]) -> bool:
     return all(max(subject.queries, subject.keys) <= _MOST for subject in subjects)
 
 
-def _number(axis: object, count: int, inches: float, name: str) -> None:
+def _number(axis: Any, name: str, numbers: Sequence[int], fit: tuple[float, int]) -> None:
     """Numbers in the middle of the maps."""
-    size, step = fitting(count, inches, font_size("xtick.labelsize"))
-    shown = np.arange(0, count, step)
-    axis.set_ticks(shown * _GAP + 0.5, [str(number) for number in shown], fontsize=size)  # type: ignore[attr-defined]
-    axis.set_label_text(name)  # type: ignore[attr-defined]
+    size, step = fit
+    shown = range(0, len(numbers), step)
+    axis.set_ticks([place * _GAP + 0.5 for place in shown], [str(numbers[place]) for place in shown], fontsize=size)
+    axis.set_label_text(name)

@@ -54,12 +54,15 @@ class Scale:
             largest = max((float(np.nanmax(array, initial=0.0)) for array in arrays), default=0.0) or 1.0
         return PowerNorm(0.5, 0, largest) if self.norm == "sqrt" else Normalize(0, largest)
 
-    def bar(self, figure: Any, image: Any, axes: Any, what: str = "attention weight") -> Any:
-        """The colour bar, which names the norm where it is not linear."""
-        label = what if self.norm == "linear" else f"{what}, square-root scale"
-        bar = figure.colorbar(image, ax=axes, label=label, shrink=0.8, aspect=30)
+    def bar(self, figure: Any, image: Any, axes: Any) -> Any:
+        """A colour bar beside these axes, without a label yet."""
+        bar = figure.colorbar(image, ax=axes, aspect=30)
         bar.outline.set_visible(False)
         return bar
+
+    def describe(self, what: str) -> str:
+        """What the colours show, with the norm where it is not linear."""
+        return what if self.norm == "linear" else f"{what}, square-root scale"
 
 
 def color_map(name: str | None) -> Colormap:

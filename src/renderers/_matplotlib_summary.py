@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from attncore.arrays import Array
@@ -11,14 +13,15 @@ from attncore.patterns import HeadStatistics, head_statistics
 from attncore.subject import check_batch
 
 from ._matplotlib_canvas import Canvas
+from ._matplotlib_layout import put_figure_title, rooms
 from ._matplotlib_scale import Scale
-from ._matplotlib_text import fitting, font_size
+from ._matplotlib_text import families, fitting_numbers, font_size, widest, wrapped
 from ._matplotlib_titles import model_name
 
 _ROWS = 256  # of queries looked at, evenly spaced
 # What is shown: the field of the statistics, its name, and the range where it has one.
 _SHOWN: tuple[tuple[str, str, float | None], ...] = (
-    ("normalised_entropy", "entropy by the largest possible", 1.0),
+    ("normalised_entropy", "normalised entropy", 1.0),
     ("distance", "mean distance in tokens", None),
     ("self_mass", "weight on the same token", 1.0),
     ("previous_mass", "weight on the previous token", 1.0),
@@ -38,25 +41,38 @@ def draw_summary(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale
     width, height = max(1.6, columns * 0.14), max(1.1, len(found) * 0.14)
     figure = canvas.place(3 * (width + 1.0), 2 * (height + 0.9) + 0.4)
     panels = figure.subplots(2, 3, squeeze=False)
-    for panel, (field, name, largest) in zip(panels.flat, _SHOWN, strict=True):
+    for panel, (field, _, largest) in zip(panels.flat, _SHOWN, strict=True):
         values = _table(found, field, columns)
         top = largest if largest is not None else (float(np.nanmax(values, initial=0.0)) or 1.0)
         image = panel.imshow(values, cmap=scale.colors, vmin=0, vmax=top, aspect="auto", interpolation="nearest")
-        panel.set_title(name, fontsize=font_size("xtick.labelsize"))
         panel.spines[:].set_visible(False)
         panel.tick_params(length=0)
-        _number(panel.xaxis, list(range(columns)), width)
-        _number(panel.yaxis, [layer.index for layer in trace], height)
         bar = figure.colorbar(image, ax=panel, aspect=18)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=font_size("xtick.labelsize") * 0.8)
-    for panel in panels[-1]:
-        panel.set_xlabel("head")
-    for panel in panels[:, 0]:
-        panel.set_ylabel("layer")
     title = f"{model_name(trace)}: what its heads attend to"
-    figure.suptitle(title, fontsize=font_size("axes.labelsize"), parse_math=False, usetex=False)
+    put_figure_title(figure, title)
+    for across, down in rooms(panels[0, 0], (width, height)):
+        for panel, (_, name, _) in zip(panels.flat, _SHOWN, strict=True):
+            _label(panel, name, list(range(columns)), [layer.index for layer in trace], (across, down))
+        size = min(font_size("axes.labelsize"), down / widest(["layer"], 1.0))
+        for panel in panels[-1]:
+            panel.set_xlabel("head", fontsize=size)
+        for panel in panels[:, 0]:
+            panel.set_ylabel("layer", fontsize=size)
     return title
+
+
+def _label(panel: Any, name: str, heads: list[int], layers: list[int], room: tuple[float, float]) -> None:
+    """A panel's title and the numbers along its sides, as large as its room in inches lets them be."""
+    across, down = fitting_numbers(heads, room[0]), fitting_numbers(layers, room[1], upright=True)
+    size = min(across[0], down[0])
+    for axis, numbers, step in ((panel.xaxis, heads, across[1]), (panel.yaxis, layers, down[1])):
+        shown = range(0, len(numbers), step)
+        axis.set_ticks(list(shown), [str(numbers[place]) for place in shown], fontsize=size)
+    size = font_size("xtick.labelsize")
+    inches = panel.figure.bbox.width / panel.figure.dpi / 3 - 0.1
+    panel.set_title(wrapped(name, inches, size, families(name)), fontsize=size)
 
 
 def _table(found: list[HeadStatistics], field: str, columns: int) -> Array:
@@ -65,9 +81,3 @@ def _table(found: list[HeadStatistics], field: str, columns: int) -> Array:
     for row, one in enumerate(found):
         table[row, : len(one.heads)] = getattr(one, field)
     return table
-
-
-def _number(axis: object, numbers: list[int], inches: float) -> None:
-    size, step = fitting(len(numbers), inches, font_size("xtick.labelsize"))
-    shown = range(0, len(numbers), step)
-    axis.set_ticks(list(shown), [str(numbers[place]) for place in shown], fontsize=size)  # type: ignore[attr-defined]

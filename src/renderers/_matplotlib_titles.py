@@ -24,4 +24,4 @@ def about(subject: Subject) -> list[str]:
 
 def model_name(trace: AttentionTrace) -> str:
     """The model's class or function."""
-    return clean(trace.provenance.model.rpartition(".")[2]) if trace.provenance.model else "attention"
+    return clean(trace.provenance.model.rpartition(".")[2], 48) if trace.provenance.model else "attention"

@@ -32,7 +32,7 @@ def draw(
     if view == "heads":
         title = draw_heads(canvas, subject, asked["heads"], asked["query"], scale)
     elif view == "head":
-        title = draw_head(canvas, subject, asked["top"])
+        title = draw_head(canvas, subject, scale, asked["top"])
     else:
         title = draw_matrix(canvas, subject, scale, asked["values"])
     return canvas.finished(title, details)
