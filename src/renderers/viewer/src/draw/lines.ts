@@ -14,7 +14,7 @@ export const STEEPEST = 4;
 
 /** Levels of strength; level 0 is too weak to be seen and never drawn. */
 export const LEVELS = 256;
-const FAINTEST_LEVEL = 4;
+export const FAINTEST_LEVEL = 4;
 
 /** What makes a weight strong or weak in the picture. */
 export interface StrengthScale {
@@ -51,12 +51,20 @@ export interface LineStyle {
   readonly power: number;
   /** Opacity of the weakest line. */
   readonly least: number;
+  /** Width of the weakest line in CSS pixels. */
+  readonly thinnest: number;
 }
 
 /** `single`: the lines of one token alone, which hide nothing behind them. */
 export function lineStyle(series: number, single: boolean): LineStyle {
   const boldness = Math.max(0.65, 1.25 - 0.06 * series);
-  return single ? { boldness, power: 0.7, least: 0.1 } : { boldness, power: 1, least: 0.03 };
+  const thinnest = 0.7;
+  return single ? { boldness, power: 0.7, least: 0.1, thinnest } : { boldness, power: 1, least: 0.03, thinnest };
+}
+
+/** Lines that stand out: all of them can be seen at a glance, and their width still says how strong each is. */
+export function strongStyle({ boldness }: LineStyle): LineStyle {
+  return { boldness, power: 0.4, least: 0.6, thinnest: 1.4 };
 }
 
 /** Opacity of a level, 0 to 1. Never divided by the number of heads, so that twelve stay as clear as one. */
@@ -65,8 +73,8 @@ export function opacity(level: number, { power, least }: LineStyle): number {
 }
 
 /** Width of a level in CSS pixels, where the line leaves the attending token. */
-export function lineWidth(level: number, { boldness }: LineStyle): number {
-  return 0.7 + 3.2 * boldness * (level / (LEVELS - 1));
+export function lineWidth(level: number, { boldness, thinnest }: LineStyle): number {
+  return thinnest + 3.2 * boldness * (level / (LEVELS - 1));
 }
 
 /** Size of the arrow head in CSS pixels, half across; 0 for lines too faint to carry one. */

@@ -14,7 +14,7 @@ export interface VisibleRows {
 }
 
 const LOWEST_ROW = 20;
-const HIGHEST_ROW = 38;
+const HIGHEST_ROW = 46;
 
 /** Few tokens spread over the window; many get the lowest row that is still easy to read. */
 export function rowHeightFor(count: number, height: number): number {

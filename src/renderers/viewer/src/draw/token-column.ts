@@ -13,6 +13,8 @@ export interface ColumnToken {
   readonly text: string;
   readonly whole: string;
   readonly special: boolean;
+  /** "A" or "B" for the first token of a run of one of two sentences; "" for all others. */
+  readonly part: string;
 }
 
 /** What is marked in a column; rows, not positions. */
@@ -39,6 +41,7 @@ export class TokenColumn {
   private readonly id: string;
   private readonly rows = new Map<number, RowParts>();
   private readonly spare: RowParts[] = [];
+  private end: number | null = null;
 
   constructor(side: "query" | "key") {
     this.id = freshId(side);
@@ -98,6 +101,14 @@ export class TokenColumn {
     else this.element.setAttribute("aria-activedescendant", active);
   }
 
+  /** The token at which the line ends that is pointed at; null for none. */
+  markEnd(row: number | null): void {
+    if (row === this.end) return;
+    if (this.end !== null) this.rows.get(this.end)?.row.classList.remove("attn-end");
+    if (row !== null) this.rows.get(row)?.row.classList.add("attn-end");
+    this.end = row;
+  }
+
   isPinned(row: number): boolean {
     return this.rows.get(row)?.row.classList.contains("attn-pinned") ?? false;
   }
@@ -130,7 +141,10 @@ export class TokenColumn {
     parts.row.removeAttribute("title");
     parts.row.setAttribute("aria-posinset", String(row + 1));
     parts.row.setAttribute("aria-setsize", String(this.tokens.length));
+    parts.row.classList.remove("attn-end");
     parts.row.classList.toggle("attn-special", token.special);
+    parts.row.classList.toggle("attn-part", token.part !== "");
+    parts.token.dataset["part"] = token.part;
     parts.row.style.height = `${this.size.rowHeight}px`;
     parts.row.style.lineHeight = `${this.size.rowHeight}px`;
     parts.token.textContent = token.text;
@@ -151,7 +165,7 @@ export class TokenColumn {
 function sameTokens(left: readonly ColumnToken[], right: readonly ColumnToken[]): boolean {
   const same = (token: ColumnToken, row: number): boolean => {
     const other = right[row];
-    return token.position === other?.position && token.whole === other.whole && token.special === other.special;
+    return token.position === other?.position && token.whole === other.whole && token.special === other.special && token.part === other.part;
   };
   return left.length === right.length && left.every(same);
 }

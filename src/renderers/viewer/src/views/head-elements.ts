@@ -6,8 +6,12 @@ import type { HeadLayout, Strip } from "./head-layout";
 import { hasEdge } from "./head-edges";
 import type { Headings } from "./head-words";
 
-/** A heading may be wider than a narrow column. */
-const LEAST_HEADING = 150;
+/** A heading may be wider than a narrow column; beside it there is room for what the numbers are. */
+const HEADING_ROOM = 18;
+const CAPTION_ROOM = 80;
+const CAPTION_WINDOW = 560;
+/** Narrower than this, there is room for no more than an arrow between the headings. */
+const MIDDLE_WORDS = 130;
 
 /** What stands above a column: its name, and what the numbers beside its tokens are. */
 export interface SideHeading {
@@ -33,15 +37,16 @@ export interface HeadElements {
   readonly status: HTMLElement;
 }
 
-export function createElements(canvas: HTMLCanvasElement): HeadElements {
+/** `canvases` lie below the columns, the last on top. */
+export function createElements(canvases: readonly HTMLCanvasElement[]): HeadElements {
   const queries = new TokenColumn("query");
   const keys = new TokenColumn("key");
   const querySide = createSide("query");
   const keySide = createSide("key");
   const arrow = element("span", { "aria-hidden": "true" }, "→");
-  const middle = element("div", { class: "attn-columns-middle" }, "attends to ", arrow);
+  const middle = element("div", { class: "attn-columns-middle" }, element("span", {}, "attends to "), arrow);
   const headings = element("div", { class: "attn-columns-headings" }, querySide.element, middle, keySide.element);
-  const stage = element("div", { class: "attn-columns-stage" }, canvas, queries.element, keys.element);
+  const stage = element("div", { class: "attn-columns-stage" }, ...canvases, queries.element, keys.element);
   const spacer = element("div", { class: "attn-columns-spacer" }, stage);
   const scroller = element("div", { class: "attn-columns-scroller" }, spacer);
   const legend = element("div", { class: "attn-columns-legend" });
@@ -61,14 +66,21 @@ export function placeElements(elements: HeadElements, layout: HeadLayout, conten
     column.element.style.setProperty("--attn-figures", `${layout.queryFigures.width}px`);
     column.element.classList.toggle("attn-edged", hasEdge(column.size));
   }
-  const { left: queryLeft } = layout.queryFigures;
-  const queryEnd = layout.lines.left;
-  const keyEnd = layout.keyFigures.left + layout.keyFigures.width;
-  const width = Math.max(LEAST_HEADING, queryEnd - queryLeft);
-  place(elements.querySide.element, { left: Math.max(0, queryEnd - width), width });
-  place(elements.middle, layout.lines);
-  const keyWidth = Math.max(LEAST_HEADING, keyEnd - layout.keyText.left);
-  place(elements.keySide.element, { left: layout.keyText.left, width: Math.min(layout.width - layout.keyText.left, keyWidth) });
+  placeHeadings(elements, layout);
+}
+
+/** Each heading stands at its column's inner edge, and goes outwards as far as it needs to. */
+function placeHeadings({ querySide, keySide, middle }: HeadElements, layout: HeadLayout): void {
+  const { queryFigures, keyFigures, keyText, lines, width } = layout;
+  const caption = width >= CAPTION_WINDOW ? CAPTION_ROOM : 0;
+  const needed = ({ name }: SideHeading): number => name.scrollWidth + HEADING_ROOM + caption;
+  const queryWidth = Math.min(lines.left, Math.max(needed(querySide), lines.left - queryFigures.left));
+  const keyEnd = keyFigures.left + keyFigures.width;
+  const keyWidth = Math.min(width - keyText.left, Math.max(needed(keySide), keyEnd - keyText.left));
+  place(querySide.element, { left: lines.left - queryWidth, width: queryWidth });
+  place(keySide.element, { left: keyText.left, width: keyWidth });
+  place(middle, lines);
+  middle.classList.toggle("attn-arrow-only", lines.width < MIDDLE_WORDS);
 }
 
 export function nameElements({ querySide, keySide }: HeadElements, headings: Headings): void {

@@ -10,8 +10,10 @@ export interface Figures {
   readonly row: number;
   /** Per series, per row of the other side; null while a series' weights are not there. */
   readonly bySeries: readonly (Float32Array | null)[];
-  /** The mean over the series that are there, per row of the other side. */
+  /** The mean over the series that are there, per row of the other side; a weight that is not known adds nothing. */
   readonly mean: Float32Array;
+  /** What the mean is at most: more than the mean where some weight of it is not in the file. */
+  readonly most: Float32Array;
   /** The largest single weight and the largest mean. */
   readonly top: number;
   readonly topMean: number;
@@ -27,17 +29,38 @@ export function figuresOf(scene: Scene, listing: Listing, weights: HeadWeights):
   });
   const there = bySeries.filter((values) => values !== null);
   if (there.length === 0) return null;
-  const mean = new Float32Array(others.length);
+  const { mean, most, top } = meansOf(there);
+  const topMean = mean.reduce((largest, weight) => (weight > largest ? weight : largest), 0);
+  return { kind: scene.kind, row: scene.row, bySeries: bySeries.map((row) => row?.values ?? null), mean, most, top, topMean };
+}
+
+interface Picked {
+  readonly values: Float32Array;
+  readonly most: Float32Array;
+}
+
+function meansOf(rows: readonly Picked[]): { mean: Float32Array; most: Float32Array; top: number } {
+  const length = rows[0]?.values.length ?? 0;
+  const mean = new Float32Array(length);
+  const most = new Float32Array(length);
   let top = 0;
-  for (const values of there) {
-    for (let row = 0; row < mean.length; row++) {
-      const weight = values[row]!;
-      mean[row]! += weight / there.length;
+  for (const { values, most: bounds } of rows) {
+    for (let place = 0; place < length; place++) {
+      const weight = values[place]!;
+      const bound = bounds[place]!;
+      // Left out of the file, which is not the same as not a number in the model: that spoils the mean, as it should.
+      const known = Number.isNaN(weight) && !Number.isNaN(bound) ? 0 : weight;
+      mean[place]! += known / rows.length;
+      most[place]! += bound / rows.length;
       if (weight > top) top = weight;
     }
   }
-  const topMean = mean.reduce((most, weight) => (weight > most ? weight : most), 0);
-  return { kind: scene.kind, row: scene.row, bySeries, mean, top, topMean };
+  return { mean, most, top };
+}
+
+/** Whether a row's mean is known in full: rounding alone makes a mean and its bound differ by less. */
+export function isKnown({ mean, most }: Pick<Figures, "mean" | "most">, row: number): boolean {
+  return !(most[row]! - mean[row]! > 1e-6);
 }
 
 function cellsOf(scene: { kind: "query" | "key"; row: number }, series: number, listing: Listing, weights: HeadWeights): Cells | null {
@@ -45,8 +68,14 @@ function cellsOf(scene: { kind: "query" | "key"; row: number }, series: number, 
   return weights.column(series, listing.keys[scene.row] ?? 0);
 }
 
-function picked({ values, start, step, from }: Cells, positions: readonly number[]): Float32Array {
-  return Float32Array.from(positions, (position) => values[start + (position - from) * step]!);
+function picked({ values, most, start, step, from }: Cells, positions: readonly number[]): Picked {
+  const of = (numbers: Float32Array): Float32Array => {
+    const row = new Float32Array(positions.length);
+    for (let place = 0; place < row.length; place++) row[place] = numbers[start + (positions[place]! - from) * step]!;
+    return row;
+  };
+  const row = of(values);
+  return { values: row, most: most === undefined ? row : of(most) };
 }
 
 /** The rows with the largest means, largest first; rows of weight 0 are left out. */

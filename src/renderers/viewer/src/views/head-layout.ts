@@ -26,7 +26,7 @@ export const NUMBER_WIDTH = 52;
 const EDGE_MARGIN = 6;
 const TEXT_MARGIN = 18;
 const NARROWEST_TEXT = 48;
-const WIDEST_TEXT = 240;
+const WIDEST_TEXT = 200;
 const WIDEST_LINES = 720;
 
 /** `queryText` and `keyText` are the widths that the longest labels want. */

@@ -13,14 +13,29 @@ export interface LegendSample {
   readonly level: number;
 }
 
-/** The strongest weight and weaker ones that are still drawn. */
+/** Samples weaker than this cannot be seen by themselves. */
+const SEEN = 0.08;
+const MOST_SAMPLES = 4;
+
+/** The strongest weight, and round weaker ones that are still drawn and can be seen. */
 export function legendSamples(scale: StrengthScale): LegendSample[] {
-  const factors = scale.scale === "linear" ? [1, 0.5, 0.2, 0.05] : [1, 0.1, 0.01, 0.001];
-  const least = faintest(scale);
-  return factors
-    .map((factor) => factor * scale.top)
-    .filter((weight) => weight >= least)
-    .map((weight) => ({ weight, level: levelOf(strength(weight, scale)) }));
+  const { top } = scale;
+  if (!(top > 0)) return [];
+  const least = Math.max(faintest(scale), scale.scale === "linear" ? SEEN * top : 0);
+  const weights = [top, ...roundBelow(0.75 * top, scale.scale === "linear" ? [5, 2, 1] : [1]).filter((weight) => weight >= least)];
+  return weights.slice(0, MOST_SAMPLES).map((weight) => ({ weight, level: levelOf(strength(weight, scale)) }));
+}
+
+/** 0.5, 0.2, 0.1, 0.05, … as far as they are not above `most`. */
+function roundBelow(most: number, digits: readonly number[]): number[] {
+  const power = Math.floor(Math.log10(most));
+  const decades = [power, power - 1, power - 2, power - 3];
+  return decades.flatMap((decade) => digits.map((digit) => Number(`${digit}e${decade}`))).filter((weight) => weight <= most * (1 + 1e-9));
+}
+
+/** A sample as text: round figures need no more digits than they have. */
+export function sampleText(weight: number, top: number, format: (weight: number) => string): string {
+  return weight === top ? format(weight) : weight.toFixed(Math.max(0, -Math.floor(Math.log10(weight) + 1e-9)));
 }
 
 /** One line as an SVG element of its own size. */
@@ -40,8 +55,7 @@ export function fillLegend(host: HTMLElement, scale: StrengthScale, style: LineS
   for (const { weight, level } of legendSamples(scale)) {
     const text = document.createElement("span");
     text.className = "attn-number";
-    // Samples are rounded figures, not weights of the trace: two digits are enough for them.
-    text.textContent = weight === scale.top ? format(weight) : String(Number(weight.toPrecision(2)));
+    text.textContent = sampleText(weight, scale.top, format);
     host.append(sampleLine(level, style, colours), text);
   }
 }

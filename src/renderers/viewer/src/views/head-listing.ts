@@ -4,7 +4,7 @@ import { max } from "d3-array";
 import type { AxisInfo } from "../source/trace-info";
 import type { Range } from "../source/source";
 import type { ColumnToken } from "../draw/token-column";
-import { isSpecial } from "../data/filters";
+import { hasPairs, isSpecial } from "../data/filters";
 import { labelOf, shortened } from "../data/tokens";
 
 /** Longer texts are cut here; the column's ellipsis does the rest. */
@@ -50,8 +50,20 @@ export function rowOf(rows: Int32Array, position: number | null): number | null 
 }
 
 export function columnTokens(axis: AxisInfo, item: number, positions: readonly number[]): ColumnToken[] {
-  return positions.map((position) => {
+  const parts = partsOf(axis, item, positions);
+  return positions.map((position, row) => {
     const whole = labelOf(axis, item, position);
-    return { position, whole, text: shortened(whole, MOST_CHARACTERS), special: isSpecial(axis, item, position) };
+    return { position, whole, text: shortened(whole, MOST_CHARACTERS), special: isSpecial(axis, item, position), part: parts[row] ?? "" };
+  });
+}
+
+/** Where sentence A or B begins, of two that the model has read together; nothing where there is one sentence. */
+export function partsOf(axis: AxisInfo, item: number, positions: readonly number[]): string[] {
+  const segments = axis.segments?.[item];
+  if (segments === undefined || !hasPairs(axis, item)) return positions.map(() => "");
+  return positions.map((position, row) => {
+    const segment = segments[position];
+    const before = positions[row - 1];
+    return before !== undefined && segments[before] === segment ? "" : segment === 0 ? "A" : "B";
   });
 }

@@ -1,18 +1,23 @@
 /** Turns the selection, the pointer and the weights at hand into one picture of the head view. */
 
+import type { Series } from "../data/reader";
+import type { Colours } from "../draw/colours";
+import { boundText } from "../shell/numbers";
 import { LineBuffer, lineStyle, strongest, type StrengthScale } from "../draw/lines";
 import type { TokenColumn } from "../draw/token-column";
 import type { EdgeMark } from "./head-edges";
 import type { HeadElements } from "./head-elements";
-import { figuresOf, type Figures } from "./head-figures";
+import { figuresOf, isKnown, type Figures } from "./head-figures";
 import type { Side } from "./head-keys";
-import { fillLegend } from "./head-legend";
-import { collectAll, collectFigures } from "./head-lines";
+import { fillLegend, legendSamples, sampleText } from "./head-legend";
+import { alwaysDrawn, collectAll, collectFigures } from "./head-lines";
 import { rowOf, type Listing } from "./head-listing";
 import { HeadPicture, type HeadPictureParts } from "./head-picture";
 import { sceneOf } from "./head-scene";
 import type { HeadScroll } from "./head-scroll";
+import { HeadStress } from "./head-stress";
 import type { HeadWeights } from "./head-weights";
+import type { PictureKeys } from "./head-svg-keys";
 import { drawnSentence, figuresCaption } from "./head-words";
 import type { ViewContext } from "./view";
 
@@ -28,10 +33,12 @@ export interface Matches {
 
 export class HeadPainter {
   readonly picture = new HeadPicture();
+  readonly stressed = new HeadStress();
   /** What was painted last; null before the first picture. */
   parts: HeadPictureParts | null = null;
   private readonly lines = new LineBuffer();
   private legend = "";
+  private scale: StrengthScale = { scale: "linear", top: 0, threshold: 0 };
 
   constructor(
     private readonly context: ViewContext,
@@ -43,9 +50,11 @@ export class HeadPainter {
     const { queries, keys } = elements;
     const scene = sceneOf(selection, focus, listing);
     const figures = figuresOf(scene, listing, this.weights);
-    const scale: StrengthScale = { scale: selection.scale, threshold: selection.threshold, top: figures?.top ?? this.weights.top };
+    const scale: StrengthScale = { scale: selection.scale, threshold: this.context.threshold(), top: figures?.top ?? this.weights.top };
+    this.scale = scale;
+    this.stress(elements, null);
     this.lines.clear();
-    if (figures !== null) collectFigures(this.lines, figures, scale);
+    if (figures !== null) collectFigures(this.lines, figures, scale, scene.kind === "query" ? scene.other : null);
     else if (scene.kind === "all") collectAll(this.lines, this.weights, listing, { queries: queries.visible, keys: keys.visible }, scale);
     const parts: HeadPictureParts = {
       layout: scroll.layout,
@@ -68,16 +77,34 @@ export class HeadPainter {
     this.write(elements, parts, scale);
   }
 
+  /** Shows one of the lines and both of its tokens before all others; null for none. */
+  stress(elements: HeadElements, line: number | null): void {
+    const { parts } = this;
+    elements.queries.markEnd(line === null ? null : this.lines.query[line]!);
+    elements.keys.markEnd(line === null ? null : this.lines.key[line]!);
+    if (line === null || parts === null) this.stressed.clear();
+    else this.stressed.paint(parts, line);
+  }
+
   seriesColours(): string[] {
-    const colours = this.context.colours();
     const total = this.context.layer().heads.length;
-    return this.weights.series.map((series) => colours.head(series.colour, total));
+    return this.weights.series.map((series) => seriesColour(series, total, this.context.colours()));
+  }
+
+  /** What the last picture's colours and strengths mean. */
+  keys({ style, seriesColours }: HeadPictureParts): PictureKeys {
+    const { scale, weights } = this;
+    const heads = weights.series.map(({ label }, place) => ({ label, colour: seriesColours[place]! }));
+    const format = (weight: number): string => this.context.format(weight);
+    const samples = legendSamples(scale).map((sample) => ({ ...sample, text: sampleText(sample.weight, scale.top, format) }));
+    return { heads, samples, style };
   }
 
   /** The number beside a row; "" where there is none. */
   figure(figures: Figures | null, side: Side, row: number): string {
     if (figures === null || figures.kind === side) return "";
     const weight = figures.mean[row] ?? 0;
+    if (!isKnown(figures, row)) return weight > 0 ? `≥ ${this.context.format(weight)}` : `< ${boundText(figures.most[row]!)}`;
     return weight === 0 ? "" : this.context.format(weight);
   }
 
@@ -107,17 +134,26 @@ export class HeadPainter {
     return marks;
   }
 
-  private write(elements: HeadElements, { figures, style, order, colours }: HeadPictureParts, scale: StrengthScale): void {
+  private write(elements: HeadElements, parts: HeadPictureParts, scale: StrengthScale): void {
+    const { figures, style, order, colours, scene } = parts;
     const { format } = this.context;
     const caption = figuresCaption(figures, this.weights.series.map((series) => series.label));
     elements.keySide.caption.textContent = figures?.kind === "query" ? caption : "";
     elements.querySide.caption.textContent = figures?.kind === "key" ? caption : "";
-    elements.status.textContent = drawnSentence(this.context, order.length, this.lines.length, scale.threshold);
+    const series = this.weights.series.length;
+    const always = scene.kind === "all" ? 0 : alwaysDrawn(series);
+    const counts = { drawn: order.length, found: this.lines.length, threshold: scale.threshold };
+    elements.status.textContent = drawnSentence({ ...counts, always, series });
     const legend = `${colours.dark} ${scale.scale} ${scale.top} ${scale.threshold} ${JSON.stringify(style)}`;
     if (legend === this.legend) return;
     this.legend = legend;
     fillLegend(elements.legend, scale, style, colours, format);
   }
+}
+
+/** A mean is of no single head and has none of their colours. */
+export function seriesColour(series: Series, total: number, colours: Pick<Colours, "head" | "muted">): string {
+  return series.heads.length > 1 ? colours.muted : colours.head(series.colour, total);
 }
 
 /** The same orange as in the style sheet, which is told from all text and from the accent. */

@@ -1,34 +1,46 @@
 /** Finds the line under the pointer. */
 
-import { rise, seriesOffset, type LineBuffer } from "../draw/lines";
-import { rowCentre } from "../draw/token-column-rows";
-import type { ColumnPlace } from "./head-picture";
+import { lineWidth, opacity, rise, riseSlope, type LineStyle } from "../draw/lines";
+import { heightsOf, type PlacedLines } from "./head-ends";
+import { fadeOf } from "./head-picture";
 
-const REACH = 5;
+/** Pixels from a line's edge at which it can still be meant. */
+const REACH = 6;
+/** A line that is hardly seen has to be this much nearer than one that is fully seen, in pixels. */
+const HANDICAP = 4;
+/** What nobody can see, nobody points at. */
+const UNSEEN = 0.05;
 
-export interface DrawnLines {
-  readonly lines: LineBuffer;
+export interface DrawnLines extends PlacedLines {
+  /** The lines that are drawn, weakest first. */
   readonly order: Int32Array;
-  readonly series: number;
-  readonly queries: ColumnPlace;
-  readonly keys: ColumnPlace;
+  readonly style: LineStyle;
 }
 
-/** The nearest line at `share` of the way and height `y`; of equally near ones the strongest. Null when none is near. */
-export function lineAt(drawn: DrawnLines, share: number, y: number): { query: number; key: number } | null {
-  const { lines, order, queries, keys } = drawn;
+/**
+ * The line that is meant at `share` of the way and height `y`, of lines that go `across` so many pixels: near, and seen.
+ * Its place in the buffer; null when none is.
+ */
+export function lineAt(drawn: DrawnLines, across: number, share: number, y: number): number | null {
+  const { lines, order, queries, style } = drawn;
   const up = rise(share);
-  let best = -1;
-  let least = REACH;
+  const slope = riseSlope(share) / Math.max(1, across);
+  let best: number | null = null;
+  let least = REACH + HANDICAP;
   for (const line of order) {
-    const shift = seriesOffset(lines.series[line]!, drawn.series, queries.size.rowHeight);
-    const from = rowCentre(queries.size, queries.offset, lines.query[line]!);
-    const to = rowCentre(keys.size, keys.offset, lines.key[line]!);
-    const away = Math.abs(from + (to - from) * up + shift - y);
+    const { from, to } = heightsOf(drawn, line);
+    const drop = to - from;
+    // Beside a steep line the pointer is nearer to it than straight above it.
+    const away = Math.abs(from + drop * up - y) / Math.sqrt(1 + (drop * slope) ** 2);
+    if (away > REACH + 4) continue;
+    const level = lines.level[line]!;
+    const beside = Math.max(0, away - lineWidth(level, style) / 2);
+    const seen = opacity(level, style) * fadeOf(drawn.scene, lines.key[line]!, from, to, queries.size.height);
+    const cost = beside + HANDICAP * (1 - seen);
     // The order is weakest first, so the last of those equally near is the strongest.
-    if (away > least + 0.5) continue;
+    if (beside > REACH || seen < UNSEEN || cost > least) continue;
     best = line;
-    least = Math.min(least, away);
+    least = cost;
   }
-  return best < 0 ? null : { query: lines.query[best]!, key: lines.key[best]! };
+  return best;
 }

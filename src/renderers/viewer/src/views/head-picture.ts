@@ -2,10 +2,11 @@
 
 import { rgb } from "d3-color";
 import type { Colours } from "../draw/colours";
-import { farFade, seriesOffset, type LineBuffer, type LineStyle } from "../draw/lines";
+import { farFade, strongStyle, type LineBuffer, type LineStyle } from "../draw/lines";
 import { LineRaster, type Rgb } from "../draw/lines-raster";
-import { rowCentre, type ColumnSize } from "../draw/token-column-rows";
+import type { ColumnSize } from "../draw/token-column-rows";
 import { paintEdge, type EdgeMark } from "./head-edges";
+import { heightsOf } from "./head-ends";
 import type { Figures } from "./head-figures";
 import { NUMBER_WIDTH, type HeadLayout, type Strip } from "./head-layout";
 import type { Scene } from "./head-scene";
@@ -79,19 +80,31 @@ export class HeadPicture {
     this.canvas.style.height = `${height}px`;
   }
 
-  private paintLines({ lines, order, scene, style, queries, keys, seriesColours }: HeadPictureParts, scale: number): void {
-    const ink = seriesColours.map(bytes);
-    const total = seriesColours.length;
-    for (const line of order) {
+  private paintLines(parts: HeadPictureParts, scale: number): void {
+    const { lines, scene, style, queries } = parts;
+    const ink = parts.seriesColours.map(bytes);
+    const strong = strongStyle(style);
+    for (const line of drawingOrder(parts)) {
       const series = lines.series[line]!;
-      const [query, key] = [lines.query[line]!, lines.key[line]!];
-      const shift = seriesOffset(series, total, queries.size.rowHeight);
-      const from = rowCentre(queries.size, queries.offset, query) + shift;
-      const to = rowCentre(keys.size, keys.offset, key) + shift;
+      const key = lines.key[line]!;
+      const { from, to } = heightsOf(parts, line);
       const fade = fadeOf(scene, key, from, to, queries.size.height);
-      this.raster.line(from * scale, to * scale, lines.level[line]!, style, ink[series]!, fade);
+      const look = standsOut(scene, key) ? strong : style;
+      this.raster.line(from * scale, to * scale, lines.level[line]!, look, ink[series]!, fade);
     }
   }
+}
+
+/** Whether a line is of the pair of tokens that is pinned, or pointed at beside a pinned one. */
+export function standsOut(scene: Scene, key: number): boolean {
+  return scene.kind === "query" && scene.other === key;
+}
+
+/** Weakest first; the lines of a pair that stands out come last, on top of all others. */
+export function drawingOrder({ order, scene, lines }: Pick<HeadPictureParts, "order" | "scene" | "lines">): Int32Array {
+  if (scene.kind !== "query" || scene.other === null) return order;
+  const isOut = (line: number): boolean => standsOut(scene, lines.key[line]!);
+  return Int32Array.of(...order.filter((line) => !isOut(line)), ...order.filter(isOut));
 }
 
 /** How much of its opacity a line keeps: less beside a pair that stands out, and among all lines when it leaves the window. */
@@ -151,7 +164,7 @@ export function figureShapes(parts: HeadPictureParts, figures: Figures): FigureS
 function barShapes(
   figures: Figures, row: number, top: number, strip: Strip, rowHeight: number, onKeys: boolean, fills: readonly string[],
 ): FigureShape[] {
-  const room = strip.width - NUMBER_WIDTH - BAR_GAP;
+  const room = strip.width - NUMBER_WIDTH - 2 * BAR_GAP;
   if (room <= 0) return [];
   const there = figures.bySeries.filter((values) => values !== null).length;
   const height = Math.min(12, rowHeight - 8);

@@ -3,26 +3,49 @@
 import type { TokenColumn } from "../draw/token-column";
 import type { HeadElements } from "./head-elements";
 import type { Side } from "./head-keys";
+import type { Place } from "./head-tooltip";
 
 export interface PointerActions {
   /** Somebody points at a row; null when at none any more. */
-  point(side: Side, row: number | null, event: PointerEvent): void;
+  point(side: Side, row: number | null, event: Place): void;
   pin(side: Side, row: number): void;
   /** Between the columns: where, in pixels from the stage's corner. */
-  between(x: number, y: number, event: MouseEvent, pressed: boolean): void;
+  between(x: number, y: number, event: Place, pressed: boolean): void;
   /** On the marks along an edge. */
   edge(x: number, y: number): boolean;
   leave(): void;
 }
 
-/** Returns a function that stops listening. */
-export function followPointer(elements: HeadElements, actions: PointerActions): () => void {
+export interface PointerWatch {
+  stop(): void;
+  /** What is under the resting pointer may be another thing now, as after scrolling: says it again. */
+  again(): void;
+}
+
+export function followPointer(elements: HeadElements, actions: PointerActions): PointerWatch {
+  const { stage, queries, keys } = elements;
   const stop = new AbortController();
   const { signal } = stop;
-  followColumn(elements.queries, "query", actions, signal);
-  followColumn(elements.keys, "key", actions, signal);
+  let last: Place | null = null;
+  followColumn(queries, "query", actions, signal);
+  followColumn(keys, "key", actions, signal);
   followStage(elements, actions, signal);
-  return () => stop.abort();
+  stage.addEventListener("pointermove", ({ clientX, clientY, pointerType }) => (last = pointerType === "mouse" ? { clientX, clientY } : null), { signal });
+  stage.addEventListener("pointerleave", () => (last = null), { signal });
+  const again = (): void => {
+    if (last === null) return;
+    const { clientX, clientY } = last;
+    const { left, top } = stage.getBoundingClientRect();
+    if (isOver(queries.element, clientX)) actions.point("query", queries.rowUnder(clientY), last);
+    else if (isOver(keys.element, clientX)) actions.point("key", keys.rowUnder(clientY), last);
+    else actions.between(clientX - left, clientY - top, last, false);
+  };
+  return { stop: () => stop.abort(), again };
+}
+
+function isOver(element: HTMLElement, x: number): boolean {
+  const { left, right } = element.getBoundingClientRect();
+  return x >= left && x < right;
 }
 
 function followColumn(column: TokenColumn, side: Side, actions: PointerActions, signal: AbortSignal): void {

@@ -1,12 +1,15 @@
 /** The size of the head view and how far it is scrolled: which rows of each column are where. */
 
-import { widestLabel } from "../draw/rulers";
+import { usualWidth } from "../draw/token-column-width";
 import { measureLike } from "../draw/token-column-text";
 import { columnOffset, rowHeightFor, scrollLength, scrolledTo } from "../draw/token-column-rows";
 import type { TokenColumn } from "../draw/token-column";
 import { placeElements, type HeadElements } from "./head-elements";
 import { headLayout, type HeadLayout } from "./head-layout";
 import type { Listing } from "./head-listing";
+
+/** As bold as a token becomes when it is pinned or found: it must not be cut off then. */
+const BOLD = "600";
 
 export class HeadScroll {
   layout: HeadLayout = headLayout(0, 0, 0, 0);
@@ -56,7 +59,6 @@ export class HeadScroll {
 }
 
 function textWidth(column: TokenColumn): number {
-  const measure = measureLike(column.element);
   const labels = Array.from({ length: column.count }, (_, row) => column.token(row)?.text ?? "");
-  return widestLabel(labels, 400, measure);
+  return usualWidth(labels, measureLike(column.element, BOLD));
 }

@@ -17,6 +17,8 @@ const HELD_WEIGHTS = 24_000_000;
 /** One row or column of a tile: the weight at `position` is `values[start + (position - from) * step]`. */
 export interface Cells {
   readonly values: Float32Array;
+  /** What each weight is at most, where the source left some of them out. */
+  readonly most?: Float32Array | undefined;
   readonly start: number;
   readonly step: number;
   readonly from: number;
@@ -56,7 +58,7 @@ export class HeadWeights {
     const tile = this.band("queries", query)?.tiles[series];
     if (tile === undefined) return null;
     const start = (query - tile.queries.start) * tile.columns;
-    return { values: tile.values, start, step: 1, from: tile.keys.start };
+    return { values: tile.values, most: tile.most, start, step: 1, from: tile.keys.start };
   }
 
   /** One key's weights over the queries; null while they are not there. */
@@ -64,7 +66,7 @@ export class HeadWeights {
     const whole = this.bandSize("queries") >= length(this.ranges.queries);
     const tile = whole ? this.bands.get("queries 0")?.tiles[series] : this.band("keys", key)?.tiles[series];
     if (tile === undefined) return null;
-    return { values: tile.values, start: key - tile.keys.start, step: tile.columns, from: tile.queries.start };
+    return { values: tile.values, most: tile.most, start: key - tile.keys.start, step: tile.columns, from: tile.queries.start };
   }
 
   /** Asks for what these tokens need; `onPart` is called whenever some of it has come. Resolves when all has. */

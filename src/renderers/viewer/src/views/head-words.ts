@@ -1,5 +1,6 @@
 /** The head view's sentences and labels. */
 
+import type { TraceInfo } from "../source/trace-info";
 import type { TooltipRow, ViewContext } from "./view";
 import { strongestRows, type Figures } from "./head-figures";
 import type { ColumnToken } from "../draw/token-column";
@@ -14,7 +15,14 @@ export interface Headings {
 export function headingsOf(context: ViewContext): Headings {
   const { queryAxis, keyAxis } = context.layer();
   if (queryAxis === keyAxis) return { query: "Attending (queries)", key: "Attended (keys)" };
-  return { query: `Attending: ${queryAxis} (queries)`, key: `Attended: ${keyAxis} (keys)` };
+  return { query: `Attending: ${queryAxis}`, key: `Attended: ${keyAxis}` };
+}
+
+/** Where columns stand close together. */
+export function shortHeadings(context: ViewContext): Headings {
+  const { queryAxis, keyAxis } = context.layer();
+  if (queryAxis === keyAxis) return { query: "Queries", key: "Keys" };
+  return { query: `Queries: ${queryAxis}`, key: `Keys: ${keyAxis}` };
 }
 
 /** "BertModel, layer 3 (encoder.layer.3): heads 0, 5". */
@@ -27,26 +35,44 @@ export function pictureTitle(context: ViewContext): string {
   return `${model === "" ? "" : `${model}, `}layer ${layer.index} (${layer.name}): ${what}`;
 }
 
+/** How exact the numbers of a picture are, for one that is on its own. */
+export function precisionSentence({ precision }: Pick<TraceInfo, "precision">): string {
+  return precision.sentence === "" ? "" : `Weights: ${precision.sentence}.`.replace("..", ".");
+}
+
 /** What the numbers beside the tokens are. */
 export function figuresCaption(figures: Figures | null, labels: readonly string[]): string {
   if (figures === null) return "";
-  return labels.length === 1 ? (labels[0] ?? "") : `mean of ${labels.length}`;
+  return labels.length === 1 ? (labels[0] ?? "").replace(/ heads$/, "") : `mean of ${labels.length}`;
 }
 
-/** Each series' weight of one pair, for the tooltip. */
-export function pairRows(
-  context: ViewContext,
-  labels: readonly string[],
-  colours: readonly string[],
-  weights: readonly (number | null)[],
-): TooltipRow[] {
-  return labels.map((label, place) => {
-    const weight = weights[place] ?? null;
-    const colour = colours[place];
-    const value = weight === null ? "…" : context.format(weight);
-    const share = weight === null || Number.isNaN(weight) ? 0 : Math.min(1, Math.max(0, weight));
-    return { label, value, share, ...(colour === undefined ? {} : { colour }) };
+/** One series' weight of a pair of tokens: null while it is not there. */
+export interface PairWeight {
+  readonly label: string;
+  readonly colour: string;
+  readonly weight: number | null;
+  readonly most: number;
+}
+
+/** More rows than this would hide what they are about; the details list all of them. */
+const MOST_PAIR_ROWS = 5;
+
+/** A pair's weights for the tooltip: the series that is pointed at, then the strongest others, then how many are left. */
+export function pairRows(context: Pick<ViewContext, "format">, weights: readonly PairWeight[], first: number | null): TooltipRow[] {
+  const size = ({ weight }: PairWeight): number => (weight === null || Number.isNaN(weight) ? -1 : weight);
+  const pointed = first === null ? undefined : weights[first];
+  const others = weights.filter((entry) => entry !== pointed).sort((left, right) => size(right) - size(left));
+  const order = pointed === undefined ? others : [pointed, ...others];
+  const shown = order.slice(0, order.length <= MOST_PAIR_ROWS + 1 ? order.length : MOST_PAIR_ROWS);
+  const rows = shown.map((entry): TooltipRow => {
+    const value = entry.weight === null ? "…" : context.format(entry.weight, entry.most);
+    return { label: entry.label, value, share: Math.min(1, Math.max(0, size(entry))), colour: entry.colour };
   });
+  const rest = order.slice(shown.length);
+  const largest = rest[0];
+  if (largest === undefined) return rows;
+  const bound = largest.weight === null || size(largest) < 0 ? "" : `≤ ${context.format(largest.weight)}`.replace("≤ <", "<");
+  return [...rows, { label: `${rest.length} others`, value: bound }];
 }
 
 export function pairTitle(query: ColumnToken | undefined, key: ColumnToken | undefined): string {
@@ -62,12 +88,28 @@ export function announcement(context: ViewContext, figures: Figures | null, othe
   return `${figures.kind === "query" ? "attends to" : "attended by"} ${list.join(", ")}`;
 }
 
-/** What is not in the picture, and why. */
-export function drawnSentence(context: ViewContext, drawn: number, found: number, threshold: number): string {
+/** What a picture holds, for the sentence below it. */
+export interface Drawn {
+  readonly drawn: number;
+  readonly found: number;
+  readonly threshold: number;
+  /** A single token's strongest lines that are drawn for each series in any case; 0 where all tokens are shown. */
+  readonly always: number;
+  readonly series: number;
+}
+
+/** What is in the picture and what is not, and why. */
+export function drawnSentence({ drawn, found, threshold, always, series }: Drawn): string {
   const number = (count: number): string => count.toLocaleString("en");
-  const kept = threshold > 0 ? `Weights below ${context.format(threshold)} are not drawn. ` : "";
-  if (drawn < found) return `${kept}The strongest ${number(drawn)} of ${number(found)} lines in sight are drawn.`;
-  return `${kept}${number(drawn)} ${drawn === 1 ? "line" : "lines"} in sight.`;
+  const lines = `${number(drawn)} ${drawn === 1 ? "line" : "lines"}`;
+  const least = String(Number(threshold.toPrecision(2)));
+  if (always > 0) {
+    const strongest = series === 1 ? `The strongest ${always}` : `Each head’s strongest ${always}`;
+    return threshold > 0 ? `${strongest} and all weights from ${least}: ${lines}.` : `All weights: ${lines}.`;
+  }
+  const from = threshold > 0 ? `weights from ${least}` : "all weights";
+  if (drawn < found) return `The strongest ${number(drawn)} of ${number(found)} lines; ${from}.`;
+  return `${lines} in sight; ${from}.`;
 }
 
 function quoted(token: ColumnToken | undefined): string {

@@ -9,12 +9,12 @@ import { EDGE_WIDTH } from "./head-layout";
 import { HEAD_HELP, HeadKeys, type KeyActions, type KeyColumn, type Side } from "./head-keys";
 import { columnTokens, listingOf, rowOf, type Listing } from "./head-listing";
 import { FULL_BUDGET, HeadPainter, MOVING_BUDGET, type Matches } from "./head-painter";
-import { followPointer, type PointerActions } from "./head-pointer";
+import { followPointer, type PointerActions, type PointerWatch } from "./head-pointer";
 import { HeadScroll } from "./head-scroll";
 import { headSvg } from "./head-svg";
 import { HeadTooltip } from "./head-tooltip";
 import { HeadWeights } from "./head-weights";
-import { announcement, headingsOf } from "./head-words";
+import { announcement, headingsOf, shortHeadings } from "./head-words";
 import type { View, ViewContext } from "./view";
 
 export function createHeadView(): View {
@@ -41,6 +41,8 @@ const NEW_NUMBERS: readonly (keyof Selection)[] = ["layer", "heads", "item", "me
 const PARTS_MS = 80;
 /** After this long without scrolling the faint lines are drawn too. */
 const SETTLE_MS = 140;
+/** Narrower views have short headings. */
+const ROOM_FOR_NAMES = 560;
 
 class HeadView {
   private readonly weights: HeadWeights;
@@ -49,6 +51,7 @@ class HeadView {
   private readonly scroll: HeadScroll;
   private readonly keys: HeadKeys;
   private readonly tooltip: HeadTooltip;
+  private readonly pointer: PointerWatch;
   private readonly stops: readonly (() => void)[];
   private listing: Listing = listingOf([], []);
   private matches: Matches = { query: new Set(), key: new Set() };
@@ -63,7 +66,7 @@ class HeadView {
     const { store } = context;
     this.weights = new HeadWeights(context.reader);
     this.painter = new HeadPainter(context, this.weights);
-    this.elements = createElements(this.painter.picture.canvas);
+    this.elements = createElements([this.painter.picture.canvas, this.painter.stressed.canvas]);
     this.scroll = new HeadScroll(this.elements);
     this.tooltip = new HeadTooltip(context, this.elements, this.painter, this.weights);
     const { queries, keys, scroller } = this.elements;
@@ -73,10 +76,11 @@ class HeadView {
     host.append(this.elements.root);
     const onScroll = (): void => this.onScroll();
     scroller.addEventListener("scroll", onScroll, { passive: true });
+    this.pointer = followPointer(this.elements, this.pointerActions());
     this.stops = [
       store.onSelection((next, before) => this.onSelection(next, before)),
       store.onFocus(() => this.paint()),
-      followPointer(this.elements, this.pointerActions()),
+      () => this.pointer.stop(),
       () => scroller.removeEventListener("scroll", onScroll),
       () => this.keys.destroy(),
     ];
@@ -84,6 +88,7 @@ class HeadView {
   }
 
   redraw(): void {
+    this.nameColumns();
     this.scroll.fit(this.listing);
     this.track(this.fetch());
   }
@@ -98,7 +103,7 @@ class HeadView {
   async toSvg(): Promise<SVGSVGElement> {
     await this.fetch();
     if (this.painter.parts === null) throw new Error("no tokens are left to draw: show more of them, then export again");
-    return headSvg(this.painter.parts, this.elements, this.context, this.matches);
+    return headSvg(this.painter, this.painter.parts, this.elements, this.context, this.matches);
   }
 
   private onSelection(next: Selection, before: Selection): void {
@@ -120,7 +125,7 @@ class HeadView {
     this.weights.reset(selection.item, this.listing.queryRange, this.listing.keyRange);
     if (this.explainEmpty()) return;
     const names = headingsOf(context);
-    nameElements(elements, names);
+    this.nameColumns();
     const changed = [
       elements.queries.setTokens(columnTokens(context.queryAxis(), selection.item, this.listing.queries), names.query),
       elements.keys.setTokens(columnTokens(context.keyAxis(), selection.item, this.listing.keys), names.key),
@@ -131,6 +136,11 @@ class HeadView {
     }
     this.findMatches();
     this.track(this.fetch());
+  }
+
+  private nameColumns(): void {
+    const narrow = this.elements.root.clientWidth < ROOM_FOR_NAMES;
+    nameElements(this.elements, narrow ? shortHeadings(this.context) : headingsOf(this.context));
   }
 
   /** Paints when all that is in the window has come; before that what there is, where it takes long. */
@@ -154,10 +164,11 @@ class HeadView {
 
   private onScroll(): void {
     this.scroll.move();
+    this.tooltip.hide();
     this.paint(MOVING_BUDGET);
     this.track(this.weights.load(this.needed("query"), this.needed("key"), () => this.paintSoon()));
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.track(this.fetch()), SETTLE_MS);
+    this.settling = setTimeout(() => this.track(this.fetch().then(() => this.pointer.again())), SETTLE_MS);
   }
 
   /** Positions whose weights the picture needs: those in the window, and those pointed at or pinned. */
