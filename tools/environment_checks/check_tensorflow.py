@@ -27,7 +27,8 @@ if __name__ == "__main__":
     assert np.allclose(np.asarray(trace.output), model(inputs), rtol=0, atol=1e-6)
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, verbose=False)
-        exported = attncore.trace(tf.saved_model.load(folder).serve, inputs)
+        loaded = tf.saved_model.load(folder)  # what it serves lives no longer than this
+        exported = attncore.trace(loaded.serve, inputs)
     report(
         only("tensorflow"),
         f"Keras {same_weights(trace, expected)}",
