@@ -30,6 +30,7 @@ from ._matplotlib_titles import title_of
 _LINE, _LEAST, _LARGEST = 0.2, 1.6, 10.0  # inches
 _LINES = 2.0  # inches between the columns
 _MOST_TEXT = 0.7  # of the width
+_SOLID = 0.9
 _GAP = 0.04  # between a token and its lines, by the distance of the columns
 _MOST = 1024
 
@@ -56,11 +57,13 @@ def draw_head(canvas: Canvas, subject: Subject, scale: Scale, top: int) -> str:
     colors = _colors(len(weights))
     scale = scale.for_keys(len(keys))
     norm = scale.over([weights])
+    if scale.largest is None and (norm.vmax or 0) > _SOLID:  # nearly 1: then as opaque as heavy
+        norm.vmax = 1.0
     lines, drawn = _lines(weights, top, colors, norm)
     ax.add_collection(lines, autolim=False)
     several = subject.head is None and len(weights) > 1
     title = _title_of_all(subject) if several else title_of(subject)
-    if legend := _legend_of_lines(drawn, float(norm.vmax or 1), scale):
+    if legend := _legend_of_lines(drawn, norm.vmax or 1.0, scale):
         title += f"\n{legend}"
     ax.set_ylim(1, 0)
     ax.set_axis_off()
@@ -113,7 +116,7 @@ def _write_legend(ax: Axes, numbers: Sequence[int], colors: Array) -> None:
 def _legend_of_lines(drawn: float, solid: float, scale: Scale) -> str:
     """What the lines do not say themselves; nothing if they are all there, and solid at a weight of 1."""
     parts = [] if drawn >= 0.995 else [f"{drawn:.0%} of the weight drawn"]
-    if solid < 0.995 or scale.norm != "linear":
+    if solid < 1 or scale.norm != "linear":
         parts.append(scale.describe(f"solid at {solid:.2g}"))
     return "; ".join(parts)
 
@@ -137,10 +140,11 @@ def _lines(weights: Array, top: int, colors: Array, norm: Normalize) -> tuple[Li
     return lines, float(flat[chosen].sum()) / total if total else 1.0
 
 
-def _thickness(lines: LineCollection, inches: float) -> Array:
+def _thickness(lines: LineCollection, inches: float) -> list[float]:
     """Points for each line, heavy ones thicker, less where a token has few inches."""
     opacity = np.asarray(lines.get_colors())[:, 3]
-    return np.asarray((0.4 + 1.4 * opacity) * min(1.0, 72 * inches / 4))
+    widths: list[float] = ((0.4 + 1.4 * opacity) * min(1.0, 72 * inches / 4)).tolist()
+    return widths
 
 
 def _heights(count: int) -> Array:
