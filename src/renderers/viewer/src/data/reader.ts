@@ -39,6 +39,6 @@ export interface WeightsReader {
   keys(): readonly number[];
   /** Query and key vectors of one head of the selected layer. */
   vectors(head: number, queries: Range, keys: Range): Promise<Vectors>;
-  /** Sentences on what was done to the numbers ("special tokens are discounted: …"); empty when nothing was. */
+  /** Sentences on what was done to the numbers of the view that is shown; empty when nothing was. */
   notes(): readonly string[];
 }

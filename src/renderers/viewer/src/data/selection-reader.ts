@@ -80,11 +80,15 @@ class SelectionReader implements WeightsReader {
   }
 
   notes(): readonly string[] {
-    const { special, sink, meanHeads, meanLayers, heads } = this.store.selection;
+    const { view, special, sink, meanHeads, meanLayers, heads } = this.store.selection;
     const notes: string[] = [];
+    // The neuron view takes one head apart as the model computed it.
+    if (view === "neuron") return notes;
     const discounted = [special === "discount" ? "special tokens" : "", sink === "discount" ? "the first token" : ""];
     const named = discounted.filter((name) => name !== "").join(" and ");
     if (named !== "") notes.push(`Weights on ${named} are taken out, and the rest of each row is scaled to keep its sum.`);
+    // The model view shows every head for itself, and the matrix names its mean in the title.
+    if (view !== "head") return notes;
     if (meanHeads && heads.length > 1) notes.push(`The mean of ${heads.length} heads is shown.`);
     if (meanLayers && this.layersRead().length > 1) notes.push(`The mean of ${this.layersRead().length} layers is shown.`);
     return notes;

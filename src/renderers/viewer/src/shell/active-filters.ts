@@ -18,9 +18,12 @@ export const PAIRS = [
 
 const DONE = { show: "shown", discount: "discounted", hide: "hidden" } as const;
 
+/** Those that the view which is shown obeys. */
 export function activeFilters(selection: Selection): readonly ActiveFilter[] {
   const found: ActiveFilter[] = [];
-  if (selection.meanLayers) found.push({ text: "Mean of all layers", without: { meanLayers: false } });
+  const { view } = selection;
+  if (view === "neuron") return found;
+  if (selection.meanLayers && view !== "model") found.push({ text: "Mean of all layers", without: { meanLayers: false } });
   if (selection.special !== "show") {
     found.push({ text: `Special tokens ${DONE[selection.special]}`, without: { special: "show" } });
   }

@@ -90,6 +90,7 @@ function createShell(store: Store, source: TileSource, drawings: Drawings, ownPa
     ownPage,
     views,
     view: () => viewNamed(views, store.selection.view),
+    focusView: () => (root.querySelector<HTMLElement>('.attn-view [tabindex="0"]') ?? root).focus(),
     onTheme: (listener) => themeListeners.push(listener),
     onDestroy: (step) => undo.push(step),
   };

@@ -1,5 +1,6 @@
 /** The two rows of controls above the view: where to look, and which heads. */
 
+import { createAbout } from "./about-view";
 import { element } from "./dom";
 import { choice, slider, toggle } from "./fields";
 import { createFilterControl } from "./filter-control";
@@ -28,11 +29,10 @@ export function createControls(shell: Shell): Controls {
     createItemControl(shell),
     createThresholdControl(shell),
     createScaleControl(shell),
-    filters.button,
     search.element,
   );
   const above = element("div", { class: "attn-bar-row" }, where, how);
-  const heads = element("div", { class: "attn-bar-row attn-bar-heads" }, createHeadControl(shell), filters.chips);
+  const heads = element("div", { class: "attn-bar-row attn-bar-heads" }, createHeadControl(shell), createAbout(shell), filters.chips, filters.button);
   const bars = element("div", { class: "attn-controls", role: "group", "aria-label": "Controls" }, above, heads, filters.popup);
   return { element: bars, focusSearch: search.focus };
 }

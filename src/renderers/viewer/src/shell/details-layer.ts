@@ -1,13 +1,15 @@
 /** What is known of a layer and its heads. */
 
 import { formatFigure, formatPercent } from "../data/format";
-import type { LayerInfo, ScoringInfo, StatisticsInfo } from "../source/trace-info";
+import type { LayerInfo, ScoringInfo, StatisticsInfo, TraceInfo } from "../source/trace-info";
+import { layerName } from "../views/model-words";
 import { swatch } from "./bars";
-import { element, type Child } from "./dom";
+import { button, element, type Child } from "./dom";
 import { headNumber } from "./layers";
+import { relevantControls } from "./relevant";
 import type { Shell } from "./shell";
 
-export function layerSection(layer: LayerInfo): HTMLElement {
+export function layerSection(trace: TraceInfo, layer: LayerInfo): HTMLElement {
   const facts: (readonly [string, string])[] = [
     ["Kind", [layer.kind === "cross" ? "cross-attention" : "self-attention", layer.stack].filter(Boolean).join(", ")],
     ["From", layer.source],
@@ -17,7 +19,7 @@ export function layerSection(layer: LayerInfo): HTMLElement {
   ];
   const name = element("div", { class: "attn-layer-path", title: layer.name }, element("bdi", {}, layer.name));
   const section = element("section", { class: "attn-section", "aria-label": "Layer" });
-  section.append(element("h3", {}, `Layer ${layer.index}`), name, factList(facts));
+  section.append(element("h3", {}, layerName(trace, trace.layers.indexOf(layer))), name, factList(facts));
   for (const note of layer.notes) section.append(element("p", { class: "attn-note" }, note));
   return section;
 }
@@ -36,7 +38,7 @@ export function scoringFacts(scoring: ScoringInfo): (readonly [string, string])[
   const masks = [
     scoring.causal ? "causal" : "",
     scoring.window === null ? "" : `window of ${scoring.window}`,
-    scoring.mask ? "mask" : "",
+    scoring.mask ? "one given with the input" : "",
   ].filter((word) => word !== "");
   if (masks.length > 0) parts.push(["Mask", masks.join(", ")]);
   if (scoring.sinks !== null) parts.push(["Sinks", "one learned score a head, without a token"]);
@@ -47,23 +49,35 @@ export function scoringFacts(scoring: ScoringInfo): (readonly [string, string])[
 export function headsSection(shell: Shell, layer: LayerInfo, heads: readonly number[], pointed: number | null): HTMLElement {
   const { item } = shell.store.selection;
   const kept = layer.kept?.[item];
-  const columns: Child[] = ["Head", "Entropy", "Distance", "Pattern"].map((name) => column(name));
+  const columns: Child[] = ["Head", "Entropy", "Distance", "Pattern", "Share"].map((name) => column(name));
   if (kept !== undefined) columns.push(column("Kept"));
   const body = element("tbody");
   for (const head of heads) body.append(headRow(shell, layer, head, head === pointed));
   const table = element("table", { class: "attn-table" }, element("thead", {}, element("tr", {}, ...columns)), body);
-  return element("section", { class: "attn-section", "aria-label": "Heads" }, table);
+  const note = figuresNote(shell, layer);
+  return element("section", { class: "attn-section", "aria-label": "Heads" }, table, note === "" ? null : element("p", { class: "attn-muted attn-small" }, note));
+}
+
+/** The figures are of whole rows of one layer: said where the view shows something else. */
+function figuresNote(shell: Shell, layer: LayerInfo): string {
+  const { view, pair, special, sink, meanLayers } = shell.store.selection;
+  if (view === "neuron") return "";
+  const filtered = special !== "show" || sink !== "show" || (pair !== "all" && relevantControls(shell.store.selection, shell.trace, layer).pairs);
+  const whose = meanLayers && view !== "model" ? `of ${layerName(shell.trace, shell.trace.layers.indexOf(layer)).toLowerCase()} alone` : "";
+  const what = filtered ? "over all tokens, whatever is filtered" : "";
+  return whose === "" && what === "" ? "" : `These figures are ${[whose, what].filter(Boolean).join(", ")}.`;
 }
 
 const MEANINGS: Readonly<Record<string, string>> = {
   Entropy: "Mean entropy of a query's weights, in bits: 0 when all goes to one token",
   Distance: "Mean distance to what is attended to, in tokens",
-  Pattern: "What the head does most, and the share of its attention that does it",
+  Pattern: "What the head does most",
+  Share: "The share of its attention that does it",
   Kept: "Share of the head's attention that this page holds",
 };
 
 function column(name: string): HTMLElement {
-  return element("th", { scope: "col", title: MEANINGS[name] ?? null }, name);
+  return element("th", { scope: "col", title: MEANINGS[name] ?? null, "data-number": !["Head", "Pattern"].includes(name) }, name);
 }
 
 function headRow(shell: Shell, layer: LayerInfo, head: number, pointed: boolean): HTMLElement {
@@ -71,10 +85,15 @@ function headRow(shell: Shell, layer: LayerInfo, head: number, pointed: boolean)
   const figures = layer.statistics[item];
   const kept = layer.kept?.[item];
   const colour = shell.context.colours().head(head, layer.heads.length);
-  const name = element("th", { scope: "row", class: "attn-number" }, swatch(colour), String(headNumber(layer, head)));
+  const number = headNumber(layer, head);
+  const open = button(String(number), { class: "attn-head-link attn-number", title: `Head ${number}: show this head alone`, "aria-label": `Show head ${number} alone` }, () => {
+    const { view } = shell.store.selection;
+    shell.store.select({ layer: shell.trace.layers.indexOf(layer), heads: [head], view: view === "model" ? "head" : view });
+  });
+  const name = element("th", { scope: "row", class: "attn-number" }, swatch(colour), open);
   const row = element("tr", { class: pointed ? "attn-pointed" : null }, name);
   row.append(figure(formatFigure(figures?.entropy[head], 2)), figure(formatFigure(figures?.distance[head], 1)));
-  row.append(patternCell(figures, head));
+  row.append(...patternCells(figures, head));
   if (kept !== undefined) row.append(figure(formatPercent(kept[head] ?? null)));
   return row;
 }
@@ -83,9 +102,10 @@ function figure(text: string): HTMLElement {
   return element("td", { class: "attn-number" }, text);
 }
 
-function patternCell(figures: StatisticsInfo | undefined, head: number): HTMLElement {
-  const pattern = figures?.pattern[head] ?? "–";
+function patternCells(figures: StatisticsInfo | undefined, head: number): HTMLElement[] {
   const share = figures?.patternShare[head] ?? null;
-  const shown = element("span", { class: "attn-number attn-muted" }, share === null ? "" : formatPercent(share));
-  return element("td", { class: "attn-pattern", title: pattern }, shown, pattern);
+  return [
+    element("td", { class: "attn-pattern" }, figures?.pattern[head] ?? "–"),
+    element("td", { class: "attn-number attn-muted" }, share === null ? "" : formatPercent(share)),
+  ];
 }

@@ -1,12 +1,18 @@
 /** The numbers of one token: what each head gives, and the largest weights in order. */
 
+import { isLeftOut } from "../data/weights";
+import { seriesColour } from "../draw/colours";
 import type { AxisInfo } from "../source/trace-info";
 import { bar, swatch } from "./bars";
 import { element, type Child } from "./dom";
+import { boundText } from "./numbers";
 import type { PointedWeights } from "./pointed-weights";
 import { largest, meanOf } from "./ranking";
 import type { Shell } from "./shell";
 import { token } from "./token-text";
+
+/** A series of several heads: it is drawn in ink. */
+const MEAN = { colour: 0, heads: [0, 1] };
 
 /** How many of the largest weights are listed. */
 const LISTED = 10;
@@ -64,16 +70,18 @@ function headBars(shell: Shell, weights: PointedWeights): HTMLElement {
   const { other, listed } = axes(shell, weights);
   const { item } = shell.store.selection;
   const total = shell.context.layer().heads.length;
+  const longest = Math.max(...rows.map((row) => (pointed.other === null ? (largest(row.values, listed, 1)[0]?.weight ?? 0) : (row.values[pointed.other] ?? 0))).filter((weight) => weight > 0), 0);
   const list = element("ul", { class: "attn-weights", "aria-label": "Each head's weight" });
   rows.forEach((row, index) => {
     const entry = series[index];
-    const best = pointed.other === null ? largest(row, listed, 1)[0] : undefined;
-    const weight = best?.weight ?? (pointed.other === null ? 0 : (row[pointed.other] ?? Number.NaN));
-    const colour = shell.context.colours().head(entry?.colour ?? 0, total);
+    const best = pointed.other === null ? largest(row.values, listed, 1)[0] : undefined;
+    const at = best?.position ?? pointed.other;
+    const [weight, most] = at === null ? [0, 0] : [row.values[at] ?? Number.NaN, row.most[at] ?? Number.NaN];
+    const colour = entry === undefined ? null : seriesColour(shell.context.colours(), entry, total);
     const name = element("span", { class: "attn-head-name attn-number" }, swatch(colour), shortLabel(entry?.label ?? ""));
     const towards = best === undefined ? null : token(other, item, best.position);
     const words = element("span", { class: "attn-weight-label" }, name, towards);
-    list.append(element("li", { title: entry?.label ?? null }, words, bar(weight, colour), number(shell, weight)));
+    list.append(element("li", { title: entry?.label ?? null }, words, bar(weight / longest, colour), number(shell, weight, most)));
   });
   const title = pointed.other === null ? "Each head's largest" : "Each head";
   return element("div", {}, caption(title, ""), list);
@@ -87,14 +95,35 @@ function rankedList(shell: Shell, weights: PointedWeights): HTMLElement {
   const { other, listed } = axes(shell, weights);
   const { item } = shell.store.selection;
   const list = element("ol", { class: "attn-weights" });
-  const ranked = largest(meanOf(weights.rows), listed, LISTED);
+  const { values, most } = meanOf(weights.rows);
+  const ranked = largest(values, listed, LISTED);
+  const [only] = weights.series;
+  const colour = only === undefined ? null : seriesColour(shell.context.colours(), weights.series.length === 1 ? only : MEAN, shell.context.layer().heads.length);
   for (const { position, weight } of ranked) {
     const label = element("span", { class: "attn-weight-label" }, token(other, item, position), place(position));
-    list.append(element("li", {}, label, bar(weight, null), number(shell, weight)));
+    list.append(element("li", {}, label, bar(weight / (ranked[0]?.weight ?? 1), colour), number(shell, weight, most[position] ?? weight)));
   }
-  return ranked.length > 0 ? list : element("p", { class: "attn-muted" }, "No weight above 0.");
+  const left = leftOut(values, most, listed);
+  if (left === null) return ranked.length > 0 ? list : element("p", { class: "attn-muted" }, "No weight above 0.");
+  const others = `${ranked.length > 0 ? "Other weights are" : "No weight is held:"} below ${boundText(left)} where this file leaves them out.`;
+  return element("div", {}, list, element("p", { class: "attn-muted attn-small" }, others));
 }
 
-function number(shell: Shell, weight: number): HTMLElement {
-  return element("span", { class: "attn-number attn-weight" }, shell.context.format(weight));
+/** What every listed weight that is not held is below; null where all are held. */
+function leftOut(values: Float32Array, most: Float32Array, listed: readonly number[]): number | null {
+  let bound: number | null = null;
+  for (const position of listed) {
+    const at = most[position] ?? Number.NaN;
+    if (isLeftOut(values[position] ?? Number.NaN, at)) bound = Math.max(bound ?? 0, at);
+  }
+  return bound;
+}
+
+/** The "<" or "≥" of a bound hangs before the column, so that all points stand in one line. */
+function number(shell: Shell, weight: number, most: number): HTMLElement {
+  const whole = shell.context.format(weight, most);
+  const text = isLeftOut(weight, most) ? `< ${boundText(most)}` : whole;
+  const sign = /^[<≥] /.exec(text)?.[0] ?? "";
+  const bound = sign === "" ? null : element("span", { class: "attn-bound" }, sign);
+  return element("span", { class: "attn-number attn-weight", title: text === whole ? null : whole }, bound, text.slice(sign.length));
 }

@@ -1,12 +1,12 @@
 /** The panel at the side: the numbers of the token that is pointed at, the heads' figures and the layer's facts. */
 
-import type { Series } from "../data/reader";
 import { element, freshId, refill } from "./dom";
 import { headsSection, layerSection } from "./details-layer";
 import { shownHeads } from "./head-choice";
 import { hint, tokenSection } from "./details-token";
 import { pointedAt, readPointed } from "./pointed-weights";
 import { layerAt } from "./context";
+import { shownSeries } from "./shown-series";
 import type { Shell } from "./shell";
 
 export interface Details {
@@ -62,16 +62,9 @@ async function showToken(shell: Shell, target: HTMLElement): Promise<void> {
     refill(target, hint(shell));
     return;
   }
-  const weights = await readPointed(seriesShown(shell), shell.reader, shell.context.layer(), selection.item, pointed);
+  const weights = await readPointed(shownSeries(selection, shell.reader), shell.reader, shell.context.layer(), selection.item, pointed);
   // The layer may have changed meanwhile, and with it what the positions mean; the next round shows it.
   if (shell.store.selection.layer === selection.layer) refill(target, tokenSection(shell, weights));
-}
-
-/** The neuron view takes one head of one layer apart, whatever is averaged elsewhere. */
-function seriesShown(shell: Shell): readonly Series[] {
-  const { selection } = shell.store;
-  if (selection.view !== "neuron") return shell.reader.series();
-  return shownHeads(selection).map((head) => shell.reader.headSeries(selection.layer, head));
 }
 
 /**
@@ -83,12 +76,16 @@ function factsInto(shell: Shell, target: HTMLElement): () => void {
   return () => {
     const { selection, focus } = shell.store;
     const place = focus.layer ?? selection.layer;
-    const wanted = [place, focus.head, selection.item, selection.heads, selection.view, shell.context.colours()];
+    const { item, heads: chosen, shown: large, view, pair, special, sink, meanLayers } = selection;
+    const wanted = [place, focus.head, item, chosen, large, view, pair, special, sink, meanLayers, shell.context.colours()];
     if (wanted.every((value, index) => value === shown[index])) return;
     shown = wanted;
     const layer = layerAt(shell.store, place);
     const heads = selection.view === "model" ? layer.heads.map((_, head) => head) : shownHeads(selection);
-    refill(target, headsSection(shell, layer, heads, focus.head), layerSection(layer));
+    const held = target.contains(document.activeElement) ? (document.activeElement?.getAttribute("aria-label") ?? "") : null;
+    refill(target, headsSection(shell, layer, heads, focus.head), layerSection(shell.trace, layer));
+    // What had the keyboard was taken away with the old figures.
+    if (held !== null) [...target.querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === held)?.focus();
   };
 }
 

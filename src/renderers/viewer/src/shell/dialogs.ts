@@ -6,7 +6,7 @@ import { factList } from "./details-layer";
 import { button, element, freshId, type Child } from "./dom";
 import { iconButton } from "./fields";
 import { plural } from "./layers";
-import { SHELL_KEYS } from "./keys";
+import { keyCaps, SHELL_KEYS } from "./keys";
 import type { Shell } from "./shell";
 
 /** Shows a dialog once; it is taken out of the page when closed. */
@@ -37,8 +37,8 @@ export function openHelp(shell: Shell): void {
 function keyTable(title: string, keys: readonly KeyHelp[]): HTMLElement {
   const list = element("dl", { class: "attn-keys" });
   for (const help of keys) {
-    const pressed = help.keys.split(" ").flatMap((key, place) => [place === 0 ? null : " ", element("kbd", {}, key)]);
-    list.append(element("dt", {}, ...pressed), element("dd", {}, help.does));
+    const caps = keyCaps(help.keys).map(({ key, text }) => (key ? element("kbd", {}, text) : element("span", { class: "attn-muted" }, text)));
+    list.append(element("dt", {}, ...caps.flatMap((cap, place) => [place === 0 ? null : " ", cap])), element("dd", {}, help.does));
   }
   return element("section", { class: "attn-section" }, element("h3", {}, title), list);
 }

@@ -76,5 +76,5 @@ function showChips(shell: Shell, chips: HTMLElement, count: HTMLElement, selecti
     return chip;
   });
   refill(chips, ...made);
-  chips.hidden = active.length === 0 || selection.view === "neuron";
+  chips.hidden = active.length === 0;
 }

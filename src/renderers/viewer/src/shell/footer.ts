@@ -24,8 +24,8 @@ export function createFooter(shell: Shell, about: () => void): HTMLElement {
 function createCaution(): HTMLElement {
   return element(
     "span",
-    { class: "attn-caution" },
-    "Attention shows where information can flow, not what caused an output: ",
+    { class: "attn-caution", title: "Attention shows where information can flow, not what caused an output" },
+    "Attention is not importance: ",
     paper("Jain & Wallace 2019", "Attention is not Explanation", "https://arxiv.org/abs/1902.10186"),
     ", ",
     paper("Wiegreffe & Pinter 2019", "Attention is not not Explanation", "https://arxiv.org/abs/1908.04626"),

@@ -70,7 +70,11 @@ function toggleHelp(number: number): string {
 function mark(shell: Shell, made: HTMLButtonElement, head: number): void {
   const heads = shownHeads(shell.store.selection);
   const total = shell.context.layer().heads.length;
-  made.style.setProperty("--attn-head", shell.context.colours().head(head, total));
+  const { meanHeads } = shell.store.selection;
+  const colours = shell.context.colours();
+  // Heads that are drawn as their mean have no line of their own colour.
+  const mean = meanHeads && heads.length > 1 && relevantControls(shell.store.selection, shell.trace, shell.context.layer()).meanHeads;
+  made.style.setProperty("--attn-head", mean ? colours.mean : colours.head(head, total));
   setAttributes(made, { "aria-pressed": String(heads.includes(head)), tabindex: heads[0] === head ? 0 : -1 });
 }
 

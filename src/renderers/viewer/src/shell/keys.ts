@@ -15,6 +15,12 @@ export const SHELL_KEYS: readonly KeyHelp[] = [
   { keys: "?", does: "This help" },
 ];
 
+/** Keys as they are printed, one a cap, and what stands between them: "Page Up / Page Down" has two. */
+export function keyCaps(keys: string): readonly { readonly key: boolean; readonly text: string }[] {
+  const parts = keys.match(/Page (?:Up|Down)|[^\s,]+|,/g) ?? [];
+  return parts.map((text) => ({ key: parts.length === 1 || !["/", ",", "or"].includes(text), text }));
+}
+
 /** What a key press means, or null; keys with Ctrl, Alt or Cmd belong to the browser. */
 export function keyOf(event: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey">, altGraph: boolean): string | null {
   // On many keyboards "[" and "]" are written with AltGr, which browsers report as Ctrl and Alt.

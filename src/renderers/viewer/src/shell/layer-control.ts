@@ -1,6 +1,7 @@
 /** Which layer: its group, a slider with the neighbours, and its name. */
 
 import type { Selection } from "../state/selection";
+import { layerName, shortLayerName } from "../views/model-words";
 import { element, refill, setAttributes } from "./dom";
 import { choice, iconButton, slider } from "./fields";
 import { groupOf, groupTitle, plural, sameDepth, stepLayer } from "./layers";
@@ -40,7 +41,7 @@ export function createLayerControl(shell: Shell): HTMLElement {
 
 function spokenName(shell: Shell): string {
   const layer = shell.context.layer();
-  return `layer ${layer.index}, ${layer.name}`;
+  return `${layerName(shell.trace, shell.store.selection.layer)}, ${layer.name}`;
 }
 
 /** The end of a qualified name tells layers apart, so a name that is too long loses its beginning. */
@@ -54,7 +55,7 @@ function showName(shell: Shell, target: HTMLElement, { meanLayers, layer: place 
     return;
   }
   const path = element("span", { class: "attn-path" }, element("bdi", { dir: "ltr" }, layer.name));
-  refill(target, element("strong", { class: "attn-number" }, String(layer.index)), path);
+  refill(target, element("strong", { class: "attn-number" }, shortLayerName(shell.trace, place)), path);
   setAttributes(target, { title: layer.name });
 }
 

@@ -22,7 +22,7 @@ export function formatWeight(weight: number, digits: Digits, most = weight): str
   const text = plainText(weight, digits);
   const upper = most > weight ? plainText(most, digits) : text;
   if (upper === text) return text;
-  return text.startsWith("<") || weight === 0 ? `< ${boundText(most)}` : `${text}–${upper}`;
+  return text.startsWith("<") || weight === 0 ? `< ${boundText(most)}` : `≥ ${text}`;
 }
 
 function plainText(weight: number, { decimals, significant = 0, least = 0 }: Digits): string {

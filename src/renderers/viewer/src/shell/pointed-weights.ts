@@ -11,11 +11,17 @@ export interface Pointed {
   readonly other: number | null;
 }
 
+/** Weights, and what each is at most; one array twice where all are held. */
+export interface Row {
+  readonly values: Float32Array;
+  readonly most: Float32Array;
+}
+
 export interface PointedWeights {
   readonly pointed: Pointed;
   readonly series: readonly Series[];
   /** One of each series: a weight for each position of the other side. */
-  readonly rows: readonly Float32Array[];
+  readonly rows: readonly Row[];
 }
 
 /** What is under the pointer goes before what is pinned; a query goes before a key. */
@@ -42,5 +48,5 @@ export async function readPointed(
       ? { queries: one, keys: whole, maxRows: 1, maxColumns: size }
       : { queries: whole, keys: one, maxRows: size, maxColumns: 1 };
   const tiles = await Promise.all(series.map((entry) => reader.block({ series: entry, item, ...shape })));
-  return { pointed, series, rows: tiles.map((tile) => tile.values) };
+  return { pointed, series, rows: tiles.map(({ values, most }) => ({ values, most: most ?? values })) };
 }

@@ -1,5 +1,8 @@
 /** The largest weights of a row or a column. */
 
+import { MeanOfWeights } from "../data/mean-of-weights";
+import type { Row } from "./pointed-weights";
+
 export interface Ranked {
   readonly position: number;
   readonly weight: number;
@@ -21,10 +24,10 @@ export function largest(weights: Float32Array, listed: readonly number[], count:
 }
 
 /** The mean of several rows, position by position. */
-export function meanOf(rows: readonly Float32Array[]): Float32Array {
-  const mean = new Float32Array(rows[0]?.length ?? 0);
-  for (const row of rows) {
-    for (let position = 0; position < mean.length; position += 1) mean[position]! += (row[position] ?? Number.NaN) / rows.length;
-  }
-  return mean;
+export function meanOf(rows: readonly Row[]): Row {
+  const length = rows[0]?.values.length ?? 0;
+  const sum = new MeanOfWeights(length, rows.length);
+  const whole = { start: 0, stop: length };
+  for (const { values, most } of rows) sum.add({ values, most: most === values ? undefined : most }, whole, whole);
+  return sum.mean();
 }

@@ -40,7 +40,7 @@ export function relevantControls(selection: Selection, trace: TraceInfo, layer: 
     sink: weights,
     pairs: weights && [query, key].some((axis) => axis !== undefined && hasPairs(axis, selection.item)),
     threshold: view === "head",
-    scale: view === "matrix" || view === "model",
+    scale: view === "matrix",
     search: view !== "model",
   };
 }

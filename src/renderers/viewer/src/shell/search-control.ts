@@ -29,7 +29,11 @@ export function createSearchControl(shell: Shell): SearchControl {
   });
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") step(event.shiftKey ? -1 : 1);
-    if (event.key === "Escape") store.select({ search: "" });
+    if (event.key === "Escape") {
+      // The first takes the text away, the second gives the keys back to the view.
+      if (input.value === "") shell.focusView();
+      store.select({ search: "" });
+    }
     if (event.key === "Enter" || event.key === "Escape") event.preventDefault();
   });
   follow(shell, (selection) => {

@@ -19,6 +19,8 @@ export interface Shell {
   readonly views: readonly View[];
   /** The view that is shown. */
   view(): View;
+  /** Puts the keyboard into the view, where its keys and the page's letters work. */
+  focusView(): void;
   /** Calls `update` when light has become dark or the other way round. */
   onTheme(update: () => void): void;
   /** Things to undo when the viewer is taken down. */

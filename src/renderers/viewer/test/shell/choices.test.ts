@@ -99,7 +99,7 @@ describe("controls", () => {
   it("shows what means something for the view", () => {
     const shown = (view: typeof first.view) => relevantControls({ ...first, view }, plain, plain.layers[0]!);
     expect(shown("head")).toMatchObject({ layers: true, heads: true, threshold: true, scale: false, meanHeads: true });
-    expect(shown("model")).toMatchObject({ layers: false, heads: false, threshold: false, scale: true, meanLayers: false });
+    expect(shown("model")).toMatchObject({ layers: false, heads: false, threshold: false, scale: false, meanLayers: false });
     expect(shown("neuron")).toMatchObject({ layers: true, heads: true, severalHeads: false, sink: false, meanHeads: false });
     expect(shown("matrix")).toMatchObject({ layers: true, scale: true, threshold: false });
   });

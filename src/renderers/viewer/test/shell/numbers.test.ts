@@ -32,7 +32,7 @@ describe("weights as text", () => {
     expect(formatWeight(Number.NaN, LOG8, 0.00223)).toBe("not in this file (< 0.0023)");
     expect(formatWeight(Number.NaN, LOG8, 0.5)).toBe("not in this file (< 0.5)");
     expect(formatWeight(0, LOG8, LOG8.least)).toBe("< 0.000016");
-    expect(formatWeight(0.012, LOG8, 0.0134)).toBe("0.012–0.013");
+    expect(formatWeight(0.012, LOG8, 0.0134)).toBe("≥ 0.012");
     expect(formatWeight(0.012, LOG8, 0.0121)).toBe("0.012");
     fc.assert(
       fc.property(fc.double({ min: 1e-7, max: 1, noNaN: true }), (bound) => {
@@ -59,8 +59,14 @@ describe("ranking", () => {
   });
 
   it("averages rows", () => {
-    expect([...meanOf([Float32Array.from([1, 0]), Float32Array.from([0.5, 0.25])])]).toEqual([0.75, 0.125]);
-    expect([...meanOf([])]).toEqual([]);
+    const row = (...weights: number[]) => ({ values: Float32Array.from(weights), most: Float32Array.from(weights) });
+    expect([...meanOf([row(1, 0), row(0.5, 0.25)]).values]).toEqual([0.75, 0.125]);
+    expect([...meanOf([]).values]).toEqual([]);
+    // One of the rows does not hold its second weight: the mean is at least what is held, and at most the bound allows.
+    const lacking = { values: Float32Array.from([0.5, Number.NaN]), most: Float32Array.from([0.5, 0.125]) };
+    const { values, most } = meanOf([row(1, 0.25), lacking]);
+    expect([[...values], [...most]]).toEqual([[0.75, 0.125], [0.75, 0.1875]]);
+    expect(meanOf([lacking, lacking]).values[1]).toBeNaN();
   });
 });
 

@@ -31,7 +31,7 @@ describe("what is pointed at", () => {
     } as unknown as WeightsReader;
     const layer = layerInfo(5, 7);
     const row = await readPointed(series, reader, layer, 0, { side: "query", position: 2, other: null });
-    expect(row.rows.map((values) => values[0])).toEqual([0, 1]);
+    expect(row.rows.map(({ values }) => values[0])).toEqual([0, 1]);
     expect(asked[0]).toMatchObject({ queries: { start: 2, stop: 3 }, keys: { start: 0, stop: 7 }, maxRows: 1, maxColumns: 7 });
     await readPointed(series, reader, layer, 0, { side: "key", position: 6, other: null });
     expect(asked[2]).toMatchObject({ queries: { start: 0, stop: 5 }, keys: { start: 6, stop: 7 }, maxRows: 5, maxColumns: 1 });
