@@ -124,6 +124,61 @@ BROKEN_BACKENDS = {
 }
 
 
+class MatchesRaises(NumpyBackend):
+    """Reads an attribute that only its own models have."""
+
+    def matches(self, model: Any) -> bool:
+        return bool(model.observers is not None)
+
+
+def renumbered(trace: AttentionTrace, _: Any) -> AttentionTrace:
+    """Layers that all say to be the first."""
+    return replace(trace, layers=tuple(layer.replaced(index=0) for layer in trace))
+
+
+def anonymous_heads(trace: AttentionTrace, _: Any) -> AttentionTrace:
+    """Layers that forget which heads they hold."""
+    return replace(trace, layers=tuple(layer.replaced(heads=None) for layer in trace))
+
+
+def mute(self: Any, tokens: Any = None) -> AttentionTrace:
+    """The right error, and nothing in it."""
+    if not self._seen:
+        raise CaptureError("no")
+    return NumpySession.trace(self, tokens)
+
+
+def crashing(**wrong: Any) -> Any:
+    """A backend that falls over one option."""
+
+    class Fragile(NumpyBackend):
+        def capture(self, model: Any, given: CaptureOptions) -> NumpySession:
+            if all(getattr(given, name) == value for name, value in wrong.items()):
+                raise TypeError(f"cannot do {wrong}")
+            return NumpySession(model, given)
+
+    return Fragile()
+
+
+MORE_BROKEN_BACKENDS = {
+    "no session": (type("Half", (), {"name": "half", "matches": lambda self, model: False})(), "lacks one of name"),
+    "matches raises": (MatchesRaises(), r"matches\(None\) raised AttributeError.*must answer False"),
+    "a crash without options": (crashing(keep="auto"), "a capture without options raised TypeError: cannot do"),
+    "a crash on keep": (crashing(keep="qk"), "the options keep, dtype and values raised TypeError: cannot do"),
+    "indices": (with_trace(renumbered), "layer 1 has index 0"),
+    "a shape": (
+        with_trace(lambda trace, _: replace(trace, layers=tuple(layer.with_heads([0]) for layer in trace))),
+        r"shape \(batch, heads, query, key\) \(2, 1, 5, 5\), expected \(2, 4, 5, 5\)",
+    ),
+    "an output too many": (
+        with_trace(lambda trace, _: replace(trace, output=[trace.output, trace.output])),
+        r"trace\.output has 2 array\(s\), expected 1",
+    ),
+    "heads forgotten": (with_trace(anonymous_heads), r"heads=\[3, 2, 1, 0\]: head_numbers\(\) is \(0, 1, 2, 3\)"),
+    "an error without words": (broken_session(trace=mute), 'too short an error for a session never entered: "no"'),
+}
+
+
 def early(session: Any) -> Any:
     """An empty trace where there should be an error."""
     return NumpySession.trace(session) if session._seen else AttentionTrace((), {})
@@ -135,6 +190,27 @@ def test_a_backend_that_breaks_the_contract_is_found(case: str) -> None:
     backend, said = BROKEN_BACKENDS[case]
     with pytest.raises(AssertionError, match=said):
         check_backend(backend, [numpy_case()])
+
+
+@pytest.mark.parametrize("case", MORE_BROKEN_BACKENDS)
+def test_what_a_backend_forgets_is_said(case: str) -> None:
+    """What is left out, and what it raises by itself: the message names the step."""
+    backend, said = MORE_BROKEN_BACKENDS[case]
+    with pytest.raises(AssertionError, match=said):
+        check_backend(backend, [numpy_case()])
+
+
+def test_a_model_without_arrays_cannot_be_compared() -> None:
+    """An output that holds none would compare equal to anything."""
+
+    class Mute(NumpyTransformer):
+        def __call__(self, token_ids: Any, *, return_attentions: bool = False) -> Any:
+            result = super().__call__(token_ids, return_attentions=return_attentions)
+            return result if return_attentions else "done"
+
+    model = Mute()
+    with pytest.raises(AssertionError, match="the model returned no array"):
+        check_backend(NumpyBackend(), [(model, (TOKEN_IDS,), model(TOKEN_IDS, return_attentions=True)[1])])
 
 
 def test_checking_nothing_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from attncore.testing import (
     check_renderer,
     example_trace,
 )
-from attncore.testing_renderers import HOSTILE_TOKENS
+from attncore.testing_hostile import HOSTILE_TOKENS
 
 TOKEN_IDS = np.arange(10).reshape(2, 5)
 
@@ -33,8 +35,6 @@ class TextRenderer:
         chosen = trace[layer]
         if view == "neuron" and chosen.query is None:
             raise UnavailableError("the neuron view needs queries and keys; capture with keep='qk'")
-        from html import escape
-
         axis = trace.axes[chosen.query_axis]
         text = " ".join(label.replace("\x1b", "?") for label in axis.labels[0])
         shape = chosen.weights.shape
@@ -58,7 +58,7 @@ def drawing(draw: Any) -> Any:
     def render(self: Any, trace: AttentionTrace, *, view: str, layer: int = 0) -> Any:
         return draw(trace, TextRenderer.render(self, trace, view=view, layer=layer))
 
-    return renderer_with(render=render)
+    return renderer_with(render=render, views=("head",))
 
 
 def raw_html(trace: AttentionTrace, picture: Rendered) -> Rendered:
@@ -89,9 +89,45 @@ def writing(trace: AttentionTrace, picture: Rendered) -> Rendered:
     return picture
 
 
-def one_token_fails(trace: AttentionTrace, picture: Rendered) -> Rendered:
-    """Divides by the number of tokens less one."""
-    return Rendered({"text/plain": f"{1 // (trace[0].weights.shape[2] - 1)}."})
+def writing_mask(trace: AttentionTrace, picture: Rendered) -> Rendered:
+    """Lets every query attend to padding."""
+    mask = trace[0].mask if len(trace) else None
+    if mask is not None:
+        mask[...] = True
+    return picture
+
+
+def failing_when(condition: Any, error: Exception | None = None) -> Any:
+    """A renderer that fails on some traces."""
+
+    def draw(trace: AttentionTrace, picture: Rendered) -> Rendered:
+        if condition(trace):
+            raise error or ValueError("boom")
+        return picture
+
+    return drawing(draw)
+
+
+def svg(token: str, text: str) -> Any:
+    """A renderer of an SVG that holds one hostile token, unescaped, wherever it meets it."""
+
+    def draw(trace: AttentionTrace, picture: Rendered) -> Rendered:
+        met = len(trace) > 0 and token in trace.axes[trace[0].query_axis].labels[0]
+        inner = text.format(label=token) if met else ""
+        return Rendered({"image/svg+xml": f'<svg xmlns="http://www.w3.org/2000/svg"><g/>{inner}</svg>'})
+
+    return drawing(draw)
+
+
+def raw_file(trace: AttentionTrace, picture: Rendered) -> Rendered:
+    """A frame that is harmless around a file that is not."""
+    page = raw_html(trace, picture).bundle["text/html"]
+    return Rendered({"text/plain": "a page"}, files={"text/html": page})
+
+
+def raw_colour(trace: AttentionTrace, picture: Rendered) -> Rendered:
+    """The tokenizer's spelling in the text with colour."""
+    return Rendered({"text/plain": "text"}, terminal_text=str(raw_spelling(trace, picture).bundle["text/plain"]))
 
 
 def laconic(trace: AttentionTrace, picture: Rendered) -> Rendered:
@@ -101,26 +137,102 @@ def laconic(trace: AttentionTrace, picture: Rendered) -> Rendered:
     return picture
 
 
+def one_picture(self: Any, trace: AttentionTrace, *, view: str, layer: int = 0) -> Rendered:
+    """Takes the view and draws the same."""
+    return TextRenderer.render(self, trace, view="head", layer=layer)
+
+
+def one_view_only(self: Any, trace: AttentionTrace, *, view: str, layer: int = 0) -> Rendered:
+    """Has no branch for the second view that it declares."""
+    return {"head": TextRenderer.render(self, trace, view="head", layer=layer)}[view]
+
+
+def bare_index(self: Any, trace: AttentionTrace, *, view: str, layer: int = 0) -> Rendered:
+    """Indexes its own list with what the user gave."""
+    names = [one.name for one in trace]
+    return Rendered({"text/plain": f"{view} {names[layer]}"})
+
+
+def free_options(self: Any, trace: AttentionTrace, *, view: str, **options: Any) -> Rendered:
+    """Takes any option and passes over what it does not know."""
+    return TextRenderer.render(self, trace, view=view)
+
+
+def strict_options(self: Any, trace: AttentionTrace, *, view: str, **options: Any) -> Rendered:
+    """Takes any option and fails by itself on what it does not know."""
+    if options:
+        raise KeyError(next(iter(options)))
+    return TextRenderer.render(self, trace, view=view)
+
+
+def length(trace: AttentionTrace) -> int:
+    """Positions of the longest axis."""
+    return max((axis.length for axis in trace.axes.values()), default=0)
+
+
+def longest(trace: AttentionTrace) -> int:
+    """Characters of the longest label."""
+    return max((len(label) for axis in trace.axes.values() for row in axis.labels for label in row), default=0)
+
+
+def first_layer(self: Any, trace: AttentionTrace, *, view: str) -> Rendered:
+    """Takes it that there is a layer."""
+    return Rendered({"text/plain": f"{view} {trace.layers[0].name}"})
+
+
+ALWAYS_SAVES = type("AlwaysSaves", (Rendered,), {"save": lambda self, path: Path(__file__)})
+
 BROKEN_RENDERERS = {
+    "a class": (TextRenderer, "is a class; check"),
+    "no render": (renderer_with(render=property(lambda self: self.nothing)), "lacks one of name, views, render"),
+    "a name that is a number": (renderer_with(name=3), "name must be text, and 3 is not"),
     "no name": (renderer_with(name=""), "name must not be empty"),
     "no views": (renderer_with(views=()), "declares no view"),
     "views in a list": (renderer_with(views=["head"]), "views must be a tuple"),
+    "a view that is a number": (renderer_with(views=("head", 2)), "views must be texts"),
     "a view twice": (renderer_with(views=("head", "head")), "declares a view twice"),
+    "a view that is not drawn": (
+        renderer_with(render=one_view_only),
+        r'view "neuron" of renderer "text" is declared and does not draw the plain trace .*KeyError.*take it out',
+    ),
+    "a view that refuses everything": (
+        failing_when(lambda trace: True, UnavailableError("this view needs what no trace has, and says so")),
+        r'view "head" of renderer "text" is declared and does not draw the plain trace .*UnavailableError',
+    ),
+    "one picture for two views": (renderer_with(render=one_picture), '"head" and "neuron" .* draw the same picture'),
     "no picture": (drawing(lambda trace, picture: "text"), "returned a str; it must return a Rendered"),
     "empty picture": (drawing(lambda trace, picture: Rendered({})), "empty bundle"),
     "empty text": (drawing(lambda trace, picture: Rendered({"text/plain": ""})), "text/plain is empty"),
     "bytes as text": (drawing(lambda trace, picture: Rendered({"text/plain": b"x"})), "text/plain holds a bytes"),
-    "any option": (
-        renderer_with(render=lambda self, trace, *, view, **options: TextRenderer.render(self, trace, view=view)),
-        "accepted {'no_such_option': 1}",
+    "any option": (renderer_with(render=free_options), r"accepted \{'no_such_option': 1\}; .*keyword-only parameter"),
+    "an option that fails": (
+        renderer_with(render=strict_options),
+        r"given \{'no_such_option': 1\} and raised KeyError.*must raise OptionError",
     ),
-    "raw html": (drawing(raw_html), "tokens as markup"),
-    "raw attribute": (drawing(raw_attribute), "became markup on the page: .*onmouseover"),
+    "a layer that does not exist": (renderer_with(render=bare_index), "layer=10000 raised IndexError.*Subject.of"),
+    "raw html": (drawing(raw_html), r"tokens as markup: .*html\.escape"),
+    "raw attribute": (drawing(raw_attribute), r"became markup on the page: .*onmouseover.*html\.escape"),
     "raw layer name": (drawing(raw_layer_name), "as markup"),
-    "raw control characters": (drawing(raw_spelling), "control sequence reaches the terminal"),
-    "writes": (drawing(writing), r"changed the trace: layers\.0\.attention\.weights"),
-    "one token": (drawing(one_token_fails), "one token: raised ZeroDivisionError"),
+    "raw html in the file": (drawing(raw_file), "tokens as markup"),
+    "raw svg": (svg("<attncore-hostile>", "<text>{label}</text>"), "the SVG is no XML any more"),
+    "svg element": (svg("<attncore-hostile>", "{label}</attncore-hostile>"), "became an element of the SVG"),
+    "svg attribute": (
+        svg("' onmouseover='attncore_hostile()", "<text id='{label}'/>"),
+        "became an event handler of the SVG",
+    ),
+    "raw control characters": (drawing(raw_spelling), r"control sequence reaches the terminal; .*axis\.labels"),
+    "raw control characters in colour": (drawing(raw_colour), "control sequence reaches the terminal"),
+    "writes": (drawing(writing), r"changed the trace: layers\.0\.attention\.weights.*change a copy"),
+    "writes into the mask": (drawing(writing_mask), r"changed the trace: .*layers\.0\.attention\.mask"),
+    "batch": (failing_when(lambda trace: any(axis.batch == 3 for axis in trace.axes.values())), "a batch of 3: raised"),
+    "cross": (failing_when(lambda trace: len(trace.axes) > 1), "cross-attention: raised ValueError: boom; .*refuse it"),
     "laconic": (drawing(laconic), 'said only "cannot"'),
+    "one token": (failing_when(lambda trace: length(trace) == 1), "one token: raised ValueError"),
+    "no layers": (renderer_with(render=first_layer), "no layers: raised IndexError"),
+    "long": (failing_when(lambda trace: length(trace) > 500), "600 tokens: raised ValueError"),
+    "deep": (failing_when(lambda trace: len(trace) > 10), "12 layers of 12 heads: raised ValueError"),
+    "a long token": (failing_when(lambda trace: longest(trace) > 1000), "a token of 2,000 characters: raised"),
+    "saves anything": (drawing(lambda trace, picture: ALWAYS_SAVES(picture.bundle)), "saved with an ending"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,19 +48,47 @@ def check_backend(
     cases = [BackendCase(*case) for case in models]
     assert cases, "check_backend needs at least one (model, inputs, reference): without any it would check nothing"
     for stranger in (None, object(), "model", 3, dict, {}):
-        assert not backend.matches(stranger), f'backend "{backend.name}" says that {stranger!r} is a model of its own'
+        _check_stranger(backend, stranger)
     for number, case in enumerate(cases):
         suite = _Suite(backend, case, f'backend "{backend.name}", model {number} ({type(case.model).__name__})')
-        suite.check_matches()
-        suite.check_weights(atol)
-        suite.check_output(output_atol)
-        suite.check_repeated_and_nested(atol)
-        suite.check_error_leaves_nothing(atol, output_atol)
-        suite.check_too_early()
-        suite.check_layers(atol)
-        suite.check_heads(atol)
-        suite.check_keep(atol)
-        suite.check_reduce()
+        for check, what in (
+            (suite.check_matches, "asking whether it is a model of this backend"),
+            (lambda suite=suite: suite.check_weights(atol), "a capture without options"),
+            (lambda suite=suite: suite.check_output(output_atol), "comparing the output with that of no capture"),
+            (lambda suite=suite: suite.check_repeated_and_nested(atol), "capturing again, and inside another capture"),
+            (lambda suite=suite: suite.check_error_leaves_nothing(atol, output_atol), "an error inside a capture"),
+            (suite.check_too_early, "asking for a trace too early"),
+            (lambda suite=suite: suite.check_layers(atol), "the option layers"),
+            (lambda suite=suite: suite.check_heads(atol), "the option heads"),
+            (lambda suite=suite: suite.check_keep(atol), "the options keep, dtype and values"),
+            (suite.check_reduce, "the option reduce"),
+        ):
+            _in_words(check, f"{suite.where}: {what}")
+
+
+def _check_stranger(backend: Backend, stranger: Any) -> None:
+    """What is no model of anybody is looked at calmly, and refused."""
+    try:
+        taken = backend.matches(stranger)
+    except Exception as error:
+        raise AssertionError(
+            f'backend "{backend.name}": matches({stranger!r}) raised {type(error).__name__}: {error}; it is asked '
+            "about whatever a user captures, and must answer False to what it does not know"
+        ) from error
+    assert not taken, (
+        f'backend "{backend.name}" says that {stranger!r} is a model of its own; matches must know its models by their '
+        "class, or every other backend's models would come to it"
+    )
+
+
+def _in_words(check: Callable[[], None], what: str) -> None:
+    """Run a check; what the backend raises in it by itself is named with what was done."""
+    try:
+        check()
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"{what} raised {type(error).__name__}: {error}") from error
 
 
 class _Suite:
@@ -82,13 +110,16 @@ class _Suite:
         return _arrays_in(self.case.model(*self.arguments.args, **self.arguments.kwargs))
 
     def check_matches(self) -> None:
-        assert self.backend.matches(self.case.model), f"{self.where}: matches() does not recognise the model"
+        assert self.backend.matches(self.case.model), (
+            f"{self.where}: matches() does not recognise the model; look at its class"
+        )
 
     def check_weights(self, atol: float) -> None:
         trace = self.capture()
         self.compare(trace, self.case.reference, atol, "captured")
         assert trace.provenance.backend == self.backend.name, (
-            f'{self.where}: the provenance names the backend "{trace.provenance.backend}"'
+            f'{self.where}: the provenance names the backend "{trace.provenance.backend}"; '
+            "give AttentionTrace a Provenance with the backend's own name"
         )
         for place, layer in enumerate(trace):
             assert layer.index == place, f"{self.where}: layer {place} has index {layer.index}"
@@ -146,7 +177,9 @@ class _Suite:
         except _InterruptedError:
             pass
         else:
-            raise AssertionError(f"{self.where}: the session swallowed an exception raised inside it")
+            raise AssertionError(
+                f"{self.where}: the session swallowed an exception raised inside it; __exit__ returns None"
+            )
         self.compare_output(self.plain_output(), output_atol, "the output after an error in a capture")
         self.compare(self.capture(), self.case.reference, atol, "after an error,")
 
