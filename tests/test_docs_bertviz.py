@@ -25,7 +25,7 @@ def mapped(name: str, page: str = PAGE) -> set[str]:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_parameter_is_mapped(name: str) -> None:
     """By the signature of the version that the page names."""
-    assert f"BertViz {version('bertviz')} call by call" in PAGE
+    assert f"BertViz {version('bertviz')} call by call" in " ".join(PAGE.split())
     assert mapped(name) == set(inspect.signature(FUNCTIONS[name]).parameters)
 
 
