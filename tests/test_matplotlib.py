@@ -35,6 +35,14 @@ def images(figure: Any) -> list[np.ndarray[Any, Any]]:
     return [np.asarray(image.get_array()) for ax in figure.axes for image in ax.get_images()]
 
 
+def test_a_notebook_shows_a_figure_in_its_own_size() -> None:
+    """The picture has more pixels than it is shown with, for screens that have them too."""
+    rendered: Any = example_trace().render("matplotlib", view="matrix", layer=0, head=0, figsize=(5, 4))
+    data, metadata = rendered._repr_mimebundle_()
+    assert metadata == {"image/png": {"width": 480, "height": 384}}
+    assert int.from_bytes(data["image/png"][16:20], "big") == 1000  # the width that the file itself names
+
+
 @pytest.mark.filterwarnings("ignore:no installed font has")
 def test_the_renderer_keeps_the_contract() -> None:
     """Every view, every shape of trace."""

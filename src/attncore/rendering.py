@@ -45,7 +45,9 @@ class Rendered:
     terminal_text: str | None = None
     files: Mapping[str, str | bytes] = field(default_factory=dict)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         return dict(self.bundle)
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from ._matplotlib_text import say_what_is_drawn_wrong
 
 _FORMATS = {"image/png": "png", "image/svg+xml": "svg", "application/pdf": "pdf"}
 _DPI = 200
+_CSS_PIXELS = 96  # in an inch
 _TRUE_TYPE = 42  # journals refuse PDF files with fonts of type 3, which is matplotlib's default
 
 
@@ -28,6 +29,11 @@ class FigureRendered(Rendered):
     """A picture whose ``figure`` can be changed before it is saved."""
 
     figure: Any = None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The picture, and how large a notebook shows it: an inch of the figure is an inch of the page."""
+        width, height = (round(inches * _CSS_PIXELS) for inches in self.figure.get_size_inches())
+        return dict(self.bundle), {"image/png": {"width": width, "height": height}}
 
 
 class Canvas:
