@@ -175,11 +175,6 @@ def longest(trace: AttentionTrace) -> int:
     return max((len(label) for axis in trace.axes.values() for row in axis.labels for label in row), default=0)
 
 
-def first_layer(self: Any, trace: AttentionTrace, *, view: str) -> Rendered:
-    """Takes it that there is a layer."""
-    return Rendered({"text/plain": f"{view} {trace.layers[0].name}"})
-
-
 ALWAYS_SAVES = type("AlwaysSaves", (Rendered,), {"save": lambda self, path: Path(__file__)})
 
 BROKEN_RENDERERS = {
@@ -228,7 +223,6 @@ BROKEN_RENDERERS = {
     "cross": (failing_when(lambda trace: len(trace.axes) > 1), "cross-attention: raised ValueError: boom; .*refuse it"),
     "laconic": (drawing(laconic), 'said only "cannot"'),
     "one token": (failing_when(lambda trace: length(trace) == 1), "one token: raised ValueError"),
-    "no layers": (renderer_with(render=first_layer), "no layers: raised IndexError"),
     "long": (failing_when(lambda trace: length(trace) > 500), "600 tokens: raised ValueError"),
     "deep": (failing_when(lambda trace: len(trace) > 10), "12 layers of 12 heads: raised ValueError"),
     "a long token": (failing_when(lambda trace: longest(trace) > 1000), "a token of 2,000 characters: raised"),

@@ -17,7 +17,6 @@ def trace_shapes() -> Iterator[tuple[str, AttentionTrace]]:
     yield "cross-attention", example_cross_trace(lazy=True)
     yield "one token", example_trace(n_tokens=1)
     yield "one layer, one head", example_trace(n_layers=1, n_heads=1)
-    yield "no layers", AttentionTrace((), {})
     yield "600 tokens", example_trace(n_tokens=600, lazy=True)
     yield "12 layers of 12 heads", example_trace(n_layers=12, n_heads=12, n_tokens=3)
     yield "a token of 2,000 characters", example_trace(n_tokens=3, tokens=["short", "x" * 2000, "."], lazy=True)
