@@ -19,7 +19,7 @@ class Row:
     shown: tuple[str, ...]
     tests: tuple[str, ...] = ()
     test_needs: tuple[str, ...] = ()
-    # Tests that need what this environment has not.
+    # Tests left out with the lowest versions, each with its reason below.
     without: tuple[str, ...] = ()
 
 
@@ -49,7 +49,10 @@ _CORE_TESTS = tuple(
         *("testing", "testing_backends", "testing_renderers", "token_display", "tokens", "weights"),
     )
 )
+# This one draws, which needs matplotlib.
 _CONTRACT = "tests/test_testing_renderers.py::test_every_installed_renderer_keeps_the_contract"
+# Float32 through the four turns of a loop: XLA before 0.10 rounds otherwise, and is 1.2e-5 off where 1e-5 is allowed.
+_ROUNDING = "tests/jax/test_jax_transforms.py::test_layers_within_a_branch_within_a_loop"
 EXTRAS = (
     Extra("", _CORE, _CORE_TESTS, without=(f"{_CONTRACT}[matplotlib]",)),
     Extra("torch", ("numpy", "torch"), ("tests/torch/test_torch_options.py", "tests/torch/test_torch_untouched.py")),

@@ -166,6 +166,20 @@ def _pairs(versions: str) -> list[tuple[str, str]]:
     return [(name, version) for name, _, version in (line.partition("==") for line in versions.splitlines())]
 
 
+def written(result: dict[str, Any], everything: list[Row]) -> None:
+    """Put one result into the result file, in place of an earlier one of the same row, and write the page anew."""
+    known = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
+    by_row = {_key(one): one for one in (*known, result)}
+    ordered = [by_row[key] for row in everything if (key := (row.name, row.python, row.resolution)) in by_row]
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps({"rows": ordered}, indent=1, ensure_ascii=False) + "\n")
+    environment_report.PAGE.write_text(environment_report.page(ordered))
+
+
+def _key(result: dict[str, Any]) -> tuple[str, str, str]:
+    return result["name"], result["python"], result["resolution"]
+
+
 def main() -> int:
     """Every row asked for; the exit status says whether one failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -173,7 +187,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write the result file and docs/environments.md")
     asked = parser.parse_args()
     pythons = installed_pythons()
-    chosen = [row for row in rows(tuple(pythons)) if not asked.names or row.name.startswith(tuple(asked.names))]
+    everything = rows(tuple(pythons))
+    chosen = [row for row in everything if not asked.names or row.name.startswith(tuple(asked.names))]
     results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -181,11 +196,9 @@ def main() -> int:
         for row in chosen:
             results.append(tried(row, place))
             print(environment_report.line(results[-1]), flush=True)
+            if asked.write:
+                written(results[-1], everything)
     print("\n" + environment_report.table(results))
-    if asked.write:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps({"rows": results}, indent=1, ensure_ascii=False) + "\n")
-        environment_report.PAGE.write_text(environment_report.page(results))
     return 1 if any(result["result"] == "FAILED" for result in results) else 0
 
 
