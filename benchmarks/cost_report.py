@@ -1,4 +1,4 @@
-"""Write docs/cost.md from the committed results of `capture_cost.py` and `long_input.py`."""
+"""Write docs/cost.md from the committed results of `capture_cost.py`, `capture_peers.py` and `long_input.py`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,60 @@ def loaded(name: str) -> Any:
     return json.loads((HERE / "results" / name).read_text())
 
 
-def page(cost: Any, long_input: Any) -> str:
+def environment_of(result: Any) -> str:
+    """What the figures depend on, in words."""
+    return ", ".join(f"{name} {value}" for name, value in result["environment"].items())
+
+
+def peers_table(result: Any) -> list[str]:
+    """A line for each peer, model and length."""
+    lines = [
+        "| beside | model | tokens | plain SDPA forward | attncore, query, key | attncore, weights | eager | "
+        "the peer | the peer's weights and ours, from eager's |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        start = f"| {row['peer']} | {row['model']} | {row['tokens']:,} |"
+        if "fails" in row:
+            lines.append(f"{start} fails: {row['fails']} | | | | | |")
+            continue
+        ways = ("keep q,k", "keep weights", "eager output_attentions", row["peer"])
+        ratios = " | ".join(f"{row['by_plain'][way]:.2f} ×" for way in ways)
+        away = " and ".join(f"{row['difference'][way]:.0e}" for way in (row["peer"], "keep weights"))
+        lines.append(f"{start} {row['plain_ms']:.0f} ms | {ratios} | {away} |")
+    return lines
+
+
+def peers_section(result: Any) -> list[str]:
+    """What transformer-lens and nnsight cost for the same."""
+    versions = ", ".join(f"{name} {value}" for name, value in result["peers"].items())
+    return [
+        "## Beside transformer-lens and nnsight",
+        "",
+        "The same way of measuring, each peer in an environment of its own with the same torch and transformers, and "
+        "attncore measured again there. The models have their language-modelling heads, which transformer-lens needs. "
+        "transformer-lens is its bridge around the model, caching the pattern of every layer; nnsight traces the eager "
+        "model and saves what each attention module returns as weights. Both get the weights of all layers, and "
+        "nothing else. The last column is the largest difference from the weights that the eager model returns. "
+        f"Environment: {versions}, {environment_of(result)}. Made by `python benchmarks/capture_peers.py --write`.",
+        "",
+        *peers_table(result),
+        "",
+    ]
+
+
+def page(cost: Any, peers: Any, long_input: Any) -> str:
     """The page, every figure from the results."""
-    environment = ", ".join(f"{name} {value}" for name, value in cost["environment"].items())
     lines = [
         "# What a capture costs",
         "",
         "Written by `python benchmarks/cost_report.py` from `benchmarks/results/`, which `python "
-        "benchmarks/capture_cost.py --write` and `python benchmarks/long_input.py --write` make.",
+        "benchmarks/capture_cost.py --write`, `python benchmarks/capture_peers.py --write` and `python "
+        "benchmarks/long_input.py --write` make.",
         "",
         "Each figure is the median over rounds of one way's time by another's in the same round, batch 1, random "
-        f'weights. Environment: {environment}. `query, key` is `keep="qk"`, `weights` is `keep="weights"`, both '
+        f"weights. Environment: {environment_of(cost)}. "
+        '`query, key` is `keep="qk"`, `weights` is `keep="weights"`, both '
         "with the values and over the plain SDPA forward; `eager` is the same model under eager attention with "
         "`output_attentions=True`.",
         "",
@@ -44,12 +87,20 @@ def page(cost: Any, long_input: Any) -> str:
         "A capture has a fixed cost of about a hundredth of a second for twelve layers: the function mode sees every "
         "operation, and the hooks are put on and taken off. It shows where the forward itself is short.",
         "",
-        f"A long input: at {long_input['tokens']:,} tokens, 12 layers of 12 heads, query and key hold "
+        *peers_section(peers),
+        "## A long input",
+        "",
+        f"At {long_input['tokens']:,} tokens, 12 layers of 12 heads, query and key hold "
         f"{long_input['query_and_key_mb']:,.0f} MB, where the weights would be {long_input['weights_in_full_mb']:,.0f} "
         f"MB; one row of one head is read in {long_input['row_ms']:.2f} ms.",
     ]
     return "\n".join(lines) + "\n"
 
 
+def text() -> str:
+    """The page from the committed results."""
+    return page(loaded("capture_cost.json"), loaded("capture_peers.json"), loaded("long_input.json"))
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(loaded("capture_cost.json"), loaded("long_input.json")))
+    PAGE.write_text(text())

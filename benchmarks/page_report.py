@@ -178,9 +178,14 @@ def report(result: dict[str, Any], peers: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def text() -> str:
+    """The page from the committed results."""
+    return report(json.loads(RESULTS.read_text()), json.loads(PEERS.read_text()))
+
+
 def write() -> None:
     """Writes the page anew."""
-    REPORT.write_text(report(json.loads(RESULTS.read_text()), json.loads(PEERS.read_text())))
+    REPORT.write_text(text())
 
 
 if __name__ == "__main__":

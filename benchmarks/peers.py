@@ -23,7 +23,7 @@ import page_report
 from page_browser import chromium, drawn, hovers, layer_switches
 from page_traces import HEADS, LAYERS, random_trace
 from peers_bounded import bounded
-from peers_environment import ENVIRONMENTS, python_of, requirements, scripts
+from peers_environment import ENVIRONMENTS, pinned, python_of, scripts
 
 HERE = Path(__file__).parent
 # The page that holds all 144 heads. The head view of CircuitsVis is of one layer; the others hold all in both views.
@@ -177,9 +177,8 @@ def main() -> None:
         for line in Comparison(Path(name), arguments.environments.resolve()).figures(arguments.lengths):
             figures.append(line)
             print(f"{line['what']:18} {line['tokens']:6,} {line['tool']:30} {page_report.cell(line)}", flush=True)
-    pinned = [line for line in requirements("page").read_text().splitlines() if "==" in line]
     result = {
-        "environment": environment | dict(line.split("==") for line in pinned),
+        "environment": environment | pinned("page"),
         "limits": {"write_seconds": WRITE_SECONDS, "draw_seconds": DRAW_SECONDS, "gigabytes": GIGABYTES},
         "figures": figures,
     }

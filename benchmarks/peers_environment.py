@@ -31,6 +31,12 @@ def requirements(name: str) -> Path:
     return HERE / f"requirements-peers-{name}.txt"
 
 
+def pinned(*names: str) -> dict[str, str]:
+    """The versions of the peers in these environments."""
+    lines = [line for name in names for line in requirements(name).read_text().splitlines() if "==" in line]
+    return dict(line.split("==") for line in lines)
+
+
 def python_of(name: str, folder: Path) -> Path:
     """The interpreter of a peer's environment, which is made here when it is not there or its versions changed.
 
@@ -46,7 +52,8 @@ def python_of(name: str, folder: Path) -> Path:
     shutil.rmtree(home, ignore_errors=True)
     venv.create(home, with_pip=True)
     packages = sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)})
-    (Path(packages) / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # Such a line is run; a plain path would not bring in what is installed there as editable.
+    (Path(packages) / "shared.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     _checked([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements(name)])
     stamp.write_text(wanted)
     return python

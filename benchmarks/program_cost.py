@@ -2,7 +2,8 @@
 
 Twelve layers of 12 heads x 64, batch 1, queries and keys kept and the weights never held. One plain run, one captured
 run and so on in one process, so that whatever else the machine does hits both; the ratio is that of the medians. The
-first call, which traces and compiles, is timed on its own. ``--write`` writes docs/cost-jax-tensorflow.md.
+first call, which traces and compiles, is timed on its own. ``--write`` keeps the result and writes
+docs/cost-jax-tensorflow.md from it.
 
 Usage: ``python benchmarks/program_cost.py [--rounds N] [--lengths 128,512,1024] [--write]``
 """
@@ -10,6 +11,7 @@ Usage: ``python benchmarks/program_cost.py [--rounds N] [--lengths 128,512,1024]
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -31,6 +33,7 @@ import attncore
 
 LAYERS, HEADS, HEAD_DIM = 12, 12, 64
 DIM = HEADS * HEAD_DIM
+RESULTS = Path(__file__).parent / "results" / "program_cost.json"
 PAGE = Path(__file__).parent.parent / "docs" / "cost-jax-tensorflow.md"
 PAGE_TEXT = """# What a capture costs in JAX and TensorFlow
 
@@ -173,26 +176,33 @@ def table(measured: list[Measured]) -> str:
     return "\n".join(rows)
 
 
+def page(result: dict[str, Any]) -> str:
+    """The page of the documentation, every figure from the result."""
+    measured = [Measured(**row) for row in result["rows"]]
+    return PAGE_TEXT.format(about=result["about"], table=table(measured))
+
+
 def main() -> None:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--lengths", default="128,512,1024")
-    parser.add_argument("--write", action="store_true", help="write docs/cost-jax-tensorflow.md")
+    parser.add_argument("--write", action="store_true", help="keep the result and write the page of the docs")
     options = parser.parse_args()
     measured = []
     for length in map(int, options.lengths.split(",")):
         for make in (in_jax, in_tensorflow):
             measured.append(measure(make(length), length, options.rounds))
             print(table(measured[-1:]).splitlines()[-1], flush=True)
-    text = table(measured)
-    print(text)
+    print(table(measured))
     if options.write:
         about = (
             f"{os.cpu_count()} cores, Python {platform.python_version()}, jax {version('jax')}, "
             f"tensorflow-cpu {version('tensorflow-cpu')}, {options.rounds} pairs each"
         )
-        PAGE.write_text(PAGE_TEXT.format(about=about, table=text), encoding="utf-8")
+        result = {"about": about, "rows": [one._asdict() for one in measured]}
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+        PAGE.write_text(page(result), encoding="utf-8")
 
 
 if __name__ == "__main__":
