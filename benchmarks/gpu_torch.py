@@ -67,9 +67,9 @@ def on_device(model: Any, device: str) -> Any:
     return model.to(device)
 
 
-def cases(device: str) -> Iterator[Check]:
+def cases(device: str, only: str) -> Iterator[Check]:
     """The cases of the conformance benchmark with model and inputs on the card; references stay in numpy."""
-    everything = [case for source in SOURCES for case in cases_of(source)]
+    everything = [case for source in SOURCES for case in cases_of(source) if only in str(case)]
     left = 0
     # Convolutions in full float32, as the references are.
     torch.backends.cudnn.allow_tf32 = False
@@ -87,6 +87,8 @@ def cases(device: str) -> Iterator[Check]:
         yield Check("cases", str(case), not faults, "; ".join(faults))
     moved_there = len(everything) - left
     what = "nearly all cases can be moved to the card"
+    if only:
+        return
     yield Check("cases", what, left < len(everything) / 10, f"{moved_there} of {len(everything)}")
 
 
@@ -134,7 +136,7 @@ class Layer(nn.Module):
         return result
 
 
-def kernels(device: str) -> Iterator[Check]:
+def kernels(device: str, _only: str) -> Iterator[Check]:
     """Each fused kernel keeps running, to the bit, and the weights are those of the formula in float64."""
     fused = {"flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION}
     fused |= {"cudnn": SDPBackend.CUDNN_ATTENTION, "math": SDPBackend.MATH}
@@ -207,12 +209,12 @@ def _compiled(device: str) -> Check:
     return Check("kernels", "torch.compile", held, f"largest difference {worst:.1e}, output differs by {change:.1e}")
 
 
-def hugging_face(device: str) -> Iterator[Check]:
+def hugging_face(device: str, only: str) -> Iterator[Check]:
     """Under SDPA and flex attention on the card, beside what the same weights return under eager attention there."""
     for name in ARCHITECTURES:
         for implementation in ("sdpa", "flex_attention"):
             what = f"{name}, {implementation}"
-            if implementation not in supported(name) or (name, implementation) in FAULTY:
+            if only not in what or implementation not in supported(name) or (name, implementation) in FAULTY:
                 continue
             pair = [on_device(build(name, how), device) for how in ("eager", implementation)]
             try:
@@ -284,7 +286,7 @@ def _difference(weights: np.ndarray, reference: np.ndarray, rows: np.ndarray | N
     return float(differences.max())
 
 
-def options(device: str) -> Iterator[Check]:
+def options(device: str, _only: str) -> Iterator[Check]:
     """Where things are held, gradients by the fused kernel, files, pictures, and the random numbers of the card."""
     for what, trial in {
         'device="cpu" holds query and key there': _held_elsewhere,
@@ -396,7 +398,7 @@ def _autocast(device: str) -> tuple[bool, str]:
     return torch.equal(plain, trace.output) and worst <= 1e-5, f"{trace[0].model_dtype}, largest difference {worst:.1e}"
 
 
-def cost(device: str) -> Iterator[Check]:
+def cost(device: str, _only: str) -> Iterator[Check]:
     """BERT-base size in float16: the plain SDPA forward, and with query and key kept, in alternating rounds."""
     config = transformers.BertConfig(max_position_embeddings=16384)
     config._attn_implementation = "sdpa"
@@ -435,7 +437,7 @@ def _seconds(way: Callable[[], Any]) -> float:
     return seconds
 
 
-PARTS: dict[str, Callable[[str], Iterator[Check]]] = {
+PARTS: dict[str, Callable[[str, str], Iterator[Check]]] = {
     "cases": cases,
     "kernels": kernels,
     "hugging_face": hugging_face,

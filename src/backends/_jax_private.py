@@ -1,4 +1,4 @@
-"""The one place that reads what JAX does not promise to keep: names of scopes, and two classes without a public one."""
+"""The one place that reads what JAX does not promise to keep: names of scopes, a scan's parts, two classes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def name_stack(equation: Any) -> str:
 def is_dropped(variable: Any) -> bool:
     """Whether an equation's output is used by nobody; JAX makes the class public in some versions only."""
     return type(variable).__name__ == "DropVar"
+
+
+def scan_counts(parameters: Any) -> tuple[int, int]:
+    """How many inputs of a scan are the same in every turn, and how many are carried from turn to turn.
+
+    Since JAX 0.11 its equation holds a tree of three parts in place of the two numbers.
+    """
+    if "num_consts" in parameters:
+        return parameters["num_consts"], parameters["num_carry"]
+    same, carried, _ = parameters["ft_in"].unpack()
+    return len(list(same)), len(list(carried))
 
 
 def debug_info(name: str, inputs: int, outputs: int) -> Any:

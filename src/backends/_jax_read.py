@@ -13,7 +13,7 @@ from jax.extend import core
 from attncore.dataflow import Graph, Origin, Region, Value
 
 from ._jax_operations import add_operations
-from ._jax_private import name_stack
+from ._jax_private import name_stack, scan_counts
 from ._jax_program import Body, Program, Step
 
 # Primitives that call a function with their own inputs and give back what it gives back.
@@ -142,8 +142,8 @@ class _Reader:
 
 def _scan(equation: Any) -> tuple[dict[str, Any], list[Any]]:
     params = equation.params
-    consts, carry, count = params["num_consts"], params["num_carry"], len(equation.invars)
-    results = len(equation.outvars)
+    consts, carry = scan_counts(params)
+    count, results = len(equation.invars), len(equation.outvars)
     return {
         "kind": "scan",
         "operands": (tuple(range(count)),),

@@ -17,7 +17,7 @@ from jax.extend import core
 
 from attncore.dataflow import Value
 
-from ._jax_private import debug_info, is_dropped
+from ._jax_private import debug_info, is_dropped, scan_counts
 from ._jax_program import Body, Program, Step
 from ._jax_shards import manual_axes
 
@@ -118,7 +118,7 @@ class Runner:
 
     def _scan(self, step: Step, arrays: Sequence[Any], shifts: Found) -> tuple[list[Any], Found]:
         params, body = step.equation.params, step.bodies[0]
-        consts, carry = params["num_consts"], params["num_carry"]
+        consts, carry = scan_counts(params)
         before, start, stacked = arrays[:consts], arrays[consts : consts + carry], arrays[consts + carry :]
         inner_shifts = {key: shift for key, shift in shifts.items() if key in self._keys_inside(body)}
 

@@ -177,3 +177,14 @@ def test_steps_of_a_generation_in_calls_of_their_own() -> None:
         session(blocks[0], x[:, :4], empty, 0)
         session(blocks[0], x[:, 4:5], empty, 0)
     assert [layer.shape[2] for layer in session.trace()] == [4, 1]
+
+
+def test_a_scan_of_newer_jax_is_understood() -> None:
+    """JAX 0.11 keeps a scan's parts as a tree (constant, carried, stacked) in place of two numbers."""
+    from attncore.backends._jax_private import scan_counts
+
+    class Tree:
+        def unpack(self) -> tuple[list[None], list[None], list[None]]:
+            return [None] * 3, [None] * 2, [None]
+
+    assert scan_counts({"ft_in": Tree()}) == scan_counts({"num_consts": 3, "num_carry": 2}) == (3, 2)
