@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test plugins test-fast lint format types viewer viewer-check browser bench docs clean
+.PHONY: help demo test plugins test-fast lint format types viewer viewer-check browser bench docs clean coverage environments mutants
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,8 +43,9 @@ format: $(VENV)/.dev ## Put the source into its one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.dev ## Check the types
+types: $(VENV)/.dev ## Check the types, and with a second checker what users write
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 viewer: $(VIEWER)/node_modules/.installed ## Build the page's script and styles into src/renderers/static
 	cd $(VIEWER) && npm run --silent build
@@ -70,6 +71,16 @@ bench: $(VENV)/.dev browser ## Run every benchmark, beside the peers too, and wr
 	$(BIN)/python benchmarks/cost_report.py
 	$(BIN)/python benchmarks/page_report.py
 	$(BIN)/python benchmarks/readme_table.py
+
+coverage: $(VENV)/.dev browser ## Run every test under coverage, in what tests start too; fails under 90 % of the lines
+	rm -f .coverage .coverage.*
+	$(BIN)/pytest -n $(JOBS) --cov --cov-report=term
+
+environments: $(VENV)/.dev ## Try the wheel in clean environments, newest and lowest versions, and write docs/environments.md
+	$(BIN)/python tools/environments.py --write
+
+mutants: $(VENV)/.dev ## Break the capture core on purpose, see that tests notice, and write docs/mutants.md
+	$(BIN)/python tools/mutation.py --jobs $(JOBS) --write
 
 docs: $(VENV)/.dev ## Build the documentation into site/, to be read without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
