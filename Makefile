@@ -60,8 +60,6 @@ browser: ## See that Chromium and fonts are there for the tests of the page and 
 
 BENCH := env -u OMP_NUM_THREADS $(BIN)/python
 
-BENCH := env -u OMP_NUM_THREADS $(BIN)/python
-
 bench: $(VENV)/.dev browser ## Run every benchmark, beside the peers too, and write results, docs and the README's table; over an hour
 	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS) --write
 	$(BENCH) benchmarks/capture_cost.py --write
