@@ -1,18 +1,22 @@
-/** Small pictures of heads in a grid of layers and heads: their size, and their pixels. */
+/** Small pictures of heads in a grid: their size, and their pixels. */
 
-import { heatStep, type HeatPalette, type HeatRange } from "./heatmap";
+import type { ThumbnailScale } from "../state/selection";
+import { LOG_DECADES, type HeatPalette } from "./heatmap";
 
 export interface GridRoom {
   readonly width: number;
   readonly height: number;
-  readonly layers: number;
-  readonly heads: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** Height of the words below each picture; 0 without. */
+  readonly caption: number;
 }
 
 export interface ThumbnailGrid {
-  /** Side of a picture, and the space between two, in CSS pixels. */
+  /** Side of a picture, the space between two, and the words below each, in CSS pixels. */
   readonly side: number;
   readonly gap: number;
+  readonly caption: number;
 }
 
 const SMALLEST = 26;
@@ -22,13 +26,40 @@ const LEGIBLE = 40;
 const COMFORTABLE = 60;
 
 /** The largest pictures with which the grid fits; where they would be too small, a size that shows something. */
-export function thumbnailGrid({ width, height, layers, heads }: GridRoom): ThumbnailGrid {
-  const across = width / Math.max(1, heads);
-  const down = height / Math.max(1, layers);
+export function thumbnailGrid({ width, height, rows, columns, caption }: GridRoom): ThumbnailGrid {
+  const across = width / Math.max(1, columns);
+  const down = height / Math.max(1, rows) - caption;
   const gap = Math.min(across, down) < 34 ? 2 : 4;
   const whole = Math.floor(Math.min(across, down)) - gap;
-  if (whole >= LEGIBLE) return { side: Math.min(LARGEST, whole), gap };
-  return { side: Math.max(SMALLEST, Math.min(COMFORTABLE, Math.floor(across) - gap)), gap };
+  const side = whole >= LEGIBLE ? Math.min(LARGEST, whole) : Math.max(SMALLEST, Math.min(COMFORTABLE, Math.floor(across) - gap));
+  return { side, gap, caption };
+}
+
+/** From one picture to the one below. */
+export function rowStep({ side, gap, caption }: ThumbnailGrid): number {
+  return side + gap + caption;
+}
+
+/** In a list, pictures are about this large; there are as many in a row as fit. */
+const LISTED = 84;
+const FEWEST_COLUMNS = 3;
+
+export function columnsOfList(width: number, count: number): number {
+  return Math.max(1, Math.min(count, Math.max(FEWEST_COLUMNS, Math.floor(width / LISTED))));
+}
+
+/** What the darkest colour stands for, and how colours go there from nothing. */
+export interface ThumbnailRange {
+  readonly scale: ThumbnailScale;
+  readonly max: number;
+}
+
+/** How dark a weight is, 0 to 1. The root lifts weak weights, among which one strong one would else leave nothing to see. */
+export function thumbnailShare(weight: number, { scale, max }: ThumbnailRange): number {
+  if (!(weight > 0) || !(max > 0)) return 0;
+  const share = Math.min(1, weight / max);
+  if (scale === "root") return Math.sqrt(share);
+  return scale === "linear" ? share : Math.max(0, 1 + Math.log10(share) / LOG_DECADES);
 }
 
 /** A tile's cells, row-major. */
@@ -39,7 +70,7 @@ export interface Cells {
 }
 
 /** Fills a square of `side` x `side` pixels; every pixel has the colour of the cell below it. */
-export function paintThumbnail({ rows, columns, values }: Cells, pixels: Uint32Array, side: number, range: HeatRange, palette: HeatPalette): void {
+export function paintThumbnail({ rows, columns, values }: Cells, pixels: Uint32Array, side: number, range: ThumbnailRange, palette: HeatPalette): void {
   const colours = new Uint32Array(columns);
   let painted = -1;
   const columnOf = Int32Array.from({ length: side }, (_, x) => Math.floor((x * columns) / side));
@@ -53,6 +84,9 @@ export function paintThumbnail({ rows, columns, values }: Cells, pixels: Uint32A
   }
 }
 
-function colourOf(weight: number, range: HeatRange, palette: HeatPalette): number {
-  return Number.isNaN(weight) ? palette.missing : palette.steps[heatStep(weight, range)]!;
+/** Only what is nothing, or below the last decade, has the background's colour. */
+function colourOf(weight: number, range: ThumbnailRange, palette: HeatPalette): number {
+  if (Number.isNaN(weight)) return palette.missing;
+  const share = thumbnailShare(weight, range);
+  return palette.steps[share > 0 ? Math.max(1, Math.round(share * 255)) : 0]!;
 }

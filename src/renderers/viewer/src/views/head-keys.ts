@@ -7,7 +7,7 @@ export type Side = "query" | "key";
 export const HEAD_HELP: readonly KeyHelp[] = [
   { keys: "↑ ↓", does: "Previous, next token" },
   { keys: "← →", does: "Attending tokens, attended tokens" },
-  { keys: "Home End PgUp PgDn", does: "First, last token, a page up, a page down" },
+  { keys: "Home / End, Page Up / Page Down", does: "First, last token, a page up, a page down" },
   { keys: "Enter", does: "Pin the token, or take the pin away" },
   { keys: "Click", does: "On a token: pin it. On a line: pin both its ends" },
 ];

@@ -1,7 +1,6 @@
 /** Turns the selection, the pointer and the weights at hand into one picture of the head view. */
 
-import type { Series } from "../data/reader";
-import type { Colours } from "../draw/colours";
+import { seriesColour } from "../draw/colours";
 import { boundText } from "../shell/numbers";
 import { LineBuffer, lineStyle, strongest, type StrengthScale } from "../draw/lines";
 import type { TokenColumn } from "../draw/token-column";
@@ -88,7 +87,7 @@ export class HeadPainter {
 
   seriesColours(): string[] {
     const total = this.context.layer().heads.length;
-    return this.weights.series.map((series) => seriesColour(series, total, this.context.colours()));
+    return this.weights.series.map((series) => seriesColour(this.context.colours(), series, total));
   }
 
   /** What the last picture's colours and strengths mean. */
@@ -149,11 +148,6 @@ export class HeadPainter {
     this.legend = legend;
     fillLegend(elements.legend, scale, style, colours, format);
   }
-}
-
-/** A mean is of no single head and has none of their colours. */
-export function seriesColour(series: Series, total: number, colours: Pick<Colours, "head" | "muted">): string {
-  return series.heads.length > 1 ? colours.muted : colours.head(series.colour, total);
 }
 
 /** The same orange as in the style sheet, which is told from all text and from the accent. */

@@ -1,33 +1,38 @@
-/** The model view's own controls: by which figure heads are ordered, which of them stand out, and the colours' meaning. */
+/** The model view's own controls: the order of heads, which of them are shown, and how dark weights are. */
 
-import { create } from "d3-selection";
-import { drawLegend, LEGEND_HEIGHT } from "../draw/legend";
-import { textGroup } from "../draw/rulers-draw";
 import { element, freshId, refill } from "../shell/dom";
-import type { HeadFigure } from "../state/selection";
-import { LEGEND_CAPTION, legendTicks, ORDERS } from "./model-words";
+import type { HeadFigure, ThumbnailScale } from "../state/selection";
+import { directionText, ORDERS, SCALES } from "./model-words";
 import type { ViewContext } from "./view";
-
-const LEGEND_WIDTH = 150;
-const LEGEND_MARGIN = 6;
 
 export class ModelControls {
   readonly element = element("div", { class: "attn-model-controls" });
   private readonly order: HTMLSelectElement;
+  private readonly direction = element("button", { type: "button", class: "attn-button", title: "Turn the order around" });
+  private readonly ranked: HTMLInputElement;
   private readonly pattern: HTMLSelectElement;
-  private readonly legend = element("div", { class: "attn-model-legend" });
+  private readonly only: HTMLInputElement;
+  private readonly scale: HTMLSelectElement;
 
   constructor(private readonly context: ViewContext) {
     const { store } = context;
-    this.order = this.select("Order heads by", (value) => store.select({ order: value as HeadFigure }));
-    this.pattern = this.select("Pattern", (pattern) => store.select({ pattern }));
+    const ordering = this.group();
+    this.order = this.select(ordering, "Order by", (value) => this.orderBy(value as HeadFigure));
+    this.direction.addEventListener("click", () => store.select({ descending: !store.selection.descending }));
+    ordering.append(this.direction);
+    this.ranked = this.check(ordering, "across layers", "One list of the heads of all layers, in this order", (ranked) => this.rank(ranked));
+    const filtering = this.group();
+    this.pattern = this.select(filtering, "Pattern", (pattern) => store.select({ pattern }));
+    this.only = this.check(filtering, "only these", "Leave out all heads without this pattern, instead of dimming them", (only) => store.select({ only }));
+    const colouring = this.group("attn-model-colours");
+    this.scale = this.select(colouring, "Shading", (value) => store.select({ modelScale: value as ThumbnailScale }));
     refill(this.order, ...ORDERS.map(([value, text]) => element("option", { value }, text)));
-    this.element.append(this.legend);
+    refill(this.scale, ...SCALES.map(([value, text]) => element("option", { value }, text)));
   }
 
   /** The patterns to choose from, and what is chosen. */
   show(patterns: readonly (readonly [string, number])[]): void {
-    const { order, pattern } = this.context.store.selection;
+    const { order, pattern, descending, ranked, only, modelScale } = this.context.store.selection;
     const total = patterns.reduce((sum, [, count]) => sum + count, 0);
     const options = patterns.map(([name, count]) => element("option", { value: name }, `${name} (${count})`));
     refill(this.pattern, element("option", { value: "" }, `all (${total})`), ...options);
@@ -37,21 +42,45 @@ export class ModelControls {
     }
     this.order.value = order;
     this.pattern.value = pattern;
+    this.scale.value = modelScale;
+    this.direction.textContent = directionText(order, descending);
+    this.direction.hidden = order === "number";
+    this.ranked.checked = ranked;
+    this.only.checked = only;
+    this.only.closest("label")!.hidden = pattern === "";
   }
 
-  drawLegend(): void {
-    const { colours, store } = { colours: this.context.colours(), store: this.context.store };
-    const svg = create("svg:svg").attr("width", LEGEND_WIDTH + 2 * LEGEND_MARGIN).attr("height", LEGEND_HEIGHT).attr("aria-hidden", "true");
-    const group = textGroup(svg.node() as SVGSVGElement).attr("transform", `translate(${LEGEND_MARGIN},2)`);
-    drawLegend(group, LEGEND_WIDTH, legendTicks(store.selection.scale), (share) => colours.heat(share), [], colours);
-    refill(this.legend, svg.node() as SVGSVGElement, element("span", { class: "attn-muted" }, LEGEND_CAPTION));
+  /** Of the sharpness that most ask for, the largest come first; of all other figures the smallest. */
+  private orderBy(order: HeadFigure): void {
+    const { ranked } = this.context.store.selection;
+    this.context.store.select({ order, descending: order === "maxWeight", ranked: ranked && order !== "number" });
   }
 
-  private select(label: string, onChange: (value: string) => void): HTMLSelectElement {
+  /** A list of all heads by their numbers would be what is there already. */
+  private rank(ranked: boolean): void {
+    const { order } = this.context.store.selection;
+    this.context.store.select({ ranked, ...(ranked && order === "number" ? { order: "entropy" as const, descending: false } : {}) });
+  }
+
+  private group(name = ""): HTMLElement {
+    const made = element("div", { class: `attn-model-group ${name}`.trim() });
+    this.element.append(made);
+    return made;
+  }
+
+  private select(parent: HTMLElement, label: string, onChange: (value: string) => void): HTMLSelectElement {
     const id = freshId("model");
     const made = element("select", { class: "attn-select", id });
     made.addEventListener("change", () => onChange(made.value));
-    this.element.append(element("label", { class: "attn-model-label attn-muted", for: id }, label), made);
+    parent.append(element("label", { class: "attn-model-label attn-muted", for: id }, label), made);
+    return made;
+  }
+
+  private check(parent: HTMLElement, label: string, title: string, onChange: (on: boolean) => void): HTMLInputElement {
+    const made = element("input", { type: "checkbox" });
+    made.addEventListener("change", () => onChange(made.checked));
+    parent.append(element("label", { class: "attn-model-check", title }, made, label));
     return made;
   }
 }
+

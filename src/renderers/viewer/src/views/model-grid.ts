@@ -1,26 +1,25 @@
-/** The grid of layers and heads, of which only the layers in the window exist. */
+/** The grid of heads, of which only the rows in the window exist. */
 
+import { rowStep, type ThumbnailGrid } from "../draw/thumbnails";
 import { visibleRows } from "../draw/token-column-rows";
-import { thumbnailGrid, type ThumbnailGrid } from "../draw/thumbnails";
 import { element, freshId, refill } from "../shell/dom";
-import { ModelRow, type GridLine } from "./model-row";
+import { HEADER_HEIGHT, MARGIN } from "./model-layout";
+import type { GridCell, GridLine } from "./model-lines";
+import { ModelRow } from "./model-row";
 import type { HeadPlace, ModelTiles } from "./model-tiles";
+import { directionText } from "./model-words";
 import type { ViewContext } from "./view";
-
-const HEADER_HEIGHT = 24;
-const NARROW_LABEL = 34;
-const WIDE_LABEL = 112;
-const MARGIN = 14;
 
 export class ModelGrid {
   readonly element = element("div", { class: "attn-overview-grid", role: "grid", tabindex: 0 });
-  grid: ThumbnailGrid = { side: 0, gap: 0 };
+  grid: ThumbnailGrid = { side: 0, gap: 0, caption: 0 };
   lines: readonly GridLine[] = [];
   private readonly header = element("div", { class: "attn-model-header", role: "row", "aria-rowindex": 1 });
   private readonly body = element("div", { class: "attn-model-body", role: "rowgroup" });
   private readonly rows = new Map<number, ModelRow>();
   private readonly id = freshId("head");
   private cursor: HeadPlace | null = null;
+  private label = 0;
 
   constructor(
     private readonly context: ViewContext,
@@ -29,27 +28,24 @@ export class ModelGrid {
     this.element.append(element("div", { role: "rowgroup", class: "attn-model-top" }, this.header), this.body);
   }
 
-  /** Builds the grid anew for these layers, in a window of which `spare` pixels of width are taken. */
-  show(lines: readonly GridLine[], spare: number): void {
+  /** Builds the grid anew; names of rows are `label` pixels wide. */
+  show(lines: readonly GridLine[], grid: ThumbnailGrid, label: number): void {
     this.lines = lines;
-    const heads = Math.max(0, ...lines.map((line) => line.heads.length));
-    const label = lines.some((line) => line.label !== "" && line.label !== String(line.info.index)) ? WIDE_LABEL : NARROW_LABEL;
-    const { clientWidth, clientHeight } = this.element;
-    const room = { width: clientWidth - label - spare - 2 * MARGIN, height: clientHeight - HEADER_HEIGHT - MARGIN };
-    this.grid = thumbnailGrid({ ...room, layers: lines.length, heads });
+    this.grid = grid;
+    this.label = label;
+    const columns = Math.max(0, ...lines.map((line) => line.cells.length));
     this.element.style.setProperty("--attn-label", `${label}px`);
     this.element.setAttribute("aria-rowcount", String(lines.length + 1));
-    this.element.setAttribute("aria-colcount", String(heads + 1));
-    this.writeHeader(heads);
-    const step = this.grid.side + this.grid.gap;
-    this.body.style.height = `${lines.length * step}px`;
-    this.body.style.width = `${label + heads * step}px`;
+    this.element.setAttribute("aria-colcount", String(columns + 1));
+    this.writeHeader(columns);
+    this.body.style.height = `${lines.length * rowStep(grid)}px`;
+    this.body.style.width = `${label + columns * (grid.side + grid.gap)}px`;
     for (const row of this.rows.values()) row.element.remove();
     this.rows.clear();
     this.scroll();
   }
 
-  /** Brings the rows of the window into being; returns the layers that they show. */
+  /** Brings the rows of the window into being; returns the layers whose heads they show. */
   scroll(): number[] {
     const { first, last } = this.window();
     for (const [place, row] of this.rows) {
@@ -60,59 +56,53 @@ export class ModelGrid {
     for (let place = first; place < last; place++) {
       if (!this.rows.has(place)) this.addRow(place);
     }
-    return this.lines.slice(first, last).map((line) => line.layer);
+    return [...new Set(this.lines.slice(first, last).flatMap((line) => line.cells.map((cell) => cell.layer)))];
   }
 
-  paint(layer: number): void {
-    for (const row of this.rows.values()) {
-      if (row.line.layer === layer) row.paint(this.tiles);
-    }
-  }
-
-  paintAll(): void {
-    for (const row of this.rows.values()) row.paint(this.tiles);
+  paint(layer: number | null): void {
+    for (const row of this.rows.values()) row.paint(this.tiles, layer);
   }
 
   mark(cursor: HeadPlace | null): void {
     this.cursor = cursor;
-    for (const row of this.rows.values()) row.mark(cursor?.layer === row.line.layer ? cursor.head : null);
-    const there = cursor !== null && [...this.rows.values()].some((row) => row.line.layer === cursor.layer);
-    if (there) this.element.setAttribute("aria-activedescendant", `${this.id}-${cursor.layer}-${cursor.head}`);
-    else this.element.removeAttribute("aria-activedescendant");
+    for (const row of this.rows.values()) row.mark(cursor);
+    const place = cursor === null ? null : this.placeOf(cursor);
+    if (cursor !== null && place !== null && this.rows.has(place.row)) {
+      this.element.setAttribute("aria-activedescendant", `${this.id}-${cursor.layer}-${cursor.head}`);
+    } else this.element.removeAttribute("aria-activedescendant");
   }
 
   /** Brings a row and column into the window with the least movement. */
   reveal(row: number, column: number): void {
-    const { side, gap } = this.grid;
-    const { element: window, body } = this;
-    const top = row * (side + gap);
+    const { side, gap, caption } = this.grid;
+    const { element: window } = this;
+    const top = row * rowStep(this.grid);
     const left = column * (side + gap);
     const room = window.clientHeight - HEADER_HEIGHT;
-    const across = window.clientWidth - (body.firstElementChild?.firstElementChild?.clientWidth ?? 0);
-    window.scrollTop = Math.min(top, Math.max(window.scrollTop, top + side - room));
+    const across = window.clientWidth - this.label;
+    window.scrollTop = row === 0 ? 0 : Math.min(top, Math.max(window.scrollTop, top + side + caption + MARGIN - room));
     window.scrollLeft = Math.min(left, Math.max(window.scrollLeft, left + side + 2 * MARGIN - across));
   }
 
   /** The head whose cell an event comes from. */
   headAt(target: EventTarget | null): HeadPlace | null {
-    const cell = target instanceof Element ? target.closest(".attn-model-cell") : null;
-    const found = [...this.rows.values()].find((row) => cell !== null && row.element.contains(cell));
-    const column = Number(cell?.getAttribute("aria-colindex")) - 2;
-    const head = found?.line.heads[column];
-    return found === undefined || head === undefined ? null : { layer: found.line.layer, head };
+    const found = target instanceof Element ? target.closest(".attn-model-cell") : null;
+    const row = [...this.rows.values()].find((candidate) => found !== null && candidate.element.contains(found));
+    const cell: GridCell | undefined = row?.line.cells[Number(found?.getAttribute("aria-colindex")) - 2];
+    return cell === undefined ? null : { layer: cell.layer, head: cell.head };
   }
 
   /** The row and column of a head. */
   placeOf({ layer, head }: HeadPlace): { row: number; column: number } | null {
-    const row = this.lines.findIndex((line) => line.layer === layer);
-    const column = this.lines[row]?.heads.indexOf(head) ?? -1;
+    const isHere = (cell: GridCell): boolean => cell.layer === layer && cell.head === head;
+    const row = this.lines.findIndex((line) => line.cells.some(isHere));
+    const column = this.lines[row]?.cells.findIndex(isHere) ?? -1;
     return column < 0 ? null : { row, column };
   }
 
   private window(): { first: number; last: number } {
-    const rowHeight = this.grid.side + this.grid.gap;
     const height = Math.max(0, this.element.clientHeight - HEADER_HEIGHT);
-    return visibleRows({ count: this.lines.length, rowHeight, height }, this.element.scrollTop);
+    return visibleRows({ count: this.lines.length, rowHeight: rowStep(this.grid), height }, this.element.scrollTop);
   }
 
   private addRow(place: number): void {
@@ -120,25 +110,31 @@ export class ModelGrid {
     if (line === undefined) return;
     const row = new ModelRow(this.context, line, this.grid, place, this.id);
     this.rows.set(place, row);
-    row.mark(this.cursor?.layer === line.layer ? this.cursor.head : null);
-    row.paint(this.tiles);
+    row.mark(this.cursor);
+    row.paint(this.tiles, null);
     this.body.append(row.element);
   }
 
-  /** Numbers of heads, or ranks where each layer has an order of its own. */
-  private writeHeader(heads: number): void {
-    const { order } = this.context.store.selection;
-    const step = this.grid.side + this.grid.gap;
-    const numbers = this.lines.find((line) => line.info.heads.length === heads)?.info.heads ?? [];
-    const corner = element("div", { class: "attn-model-corner attn-muted", role: "columnheader" }, "Layer");
-    const names = Array.from({ length: heads }, (_, column) => {
-      const number = order === "number" ? String(numbers[column] ?? column) : `${column + 1}.`;
-      const words = order === "number" ? `Head ${number}` : `Place ${column + 1} by ${order}`;
-      const name = element("div", { class: "attn-model-head attn-number", role: "columnheader", title: words, "aria-label": words }, number);
-      name.style.width = `${step}px`;
-      if (order === "number") name.style.setProperty("--attn-head", this.context.colours().head(column, heads));
-      return name;
-    });
+  /** Numbers of heads; where each row has an order of its own, what that order is. */
+  private writeHeader(columns: number): void {
+    const { order, ranked, descending, only, pattern } = this.context.store.selection;
+    const corner = element("div", { class: "attn-model-corner attn-muted", role: "columnheader" }, ranked ? "Rank" : "Layer");
+    if (ranked || order !== "number" || (only && pattern !== "")) {
+      const words = order === "number" ? "" : `${directionText(order, descending)} →`;
+      refill(this.header, corner, element("div", { class: "attn-model-order attn-muted", role: "columnheader" }, words));
+      return;
+    }
+    const info = this.lines.find((line) => line.cells.length === columns)?.cells[0]?.info;
+    const names = Array.from({ length: columns }, (_, column) => this.headHeader(column, columns, String(info?.heads[column] ?? column)));
     refill(this.header, corner, ...names);
+  }
+
+  private headHeader(column: number, columns: number, number: string): HTMLElement {
+    const words = `Head ${number}`;
+    const name = element("div", { class: "attn-model-head attn-number", role: "columnheader", title: words, "aria-label": words }, number);
+    name.style.width = `${this.grid.side}px`;
+    name.style.marginInlineEnd = `${this.grid.gap}px`;
+    name.style.setProperty("--attn-head", this.context.colours().head(column, columns));
+    return name;
   }
 }

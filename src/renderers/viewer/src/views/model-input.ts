@@ -6,10 +6,10 @@ import type { HeadPlace } from "./model-tiles";
 
 export const MODEL_HELP: readonly KeyHelp[] = [
   { keys: "← → ↑ ↓", does: "Go through heads and layers" },
-  { keys: "Home End", does: "First, last head of the layer" },
-  { keys: "PgUp PgDn", does: "First, last layer" },
-  { keys: "Enter or Click", does: "Open the head in the head view" },
-  { keys: "Shift+Enter or Shift+Click", does: "Open the head in the matrix view" },
+  { keys: "Home / End", does: "First, last head of the row" },
+  { keys: "Page Up / Page Down", does: "First, last row" },
+  { keys: "Enter / Click", does: "Open the head in the head view" },
+  { keys: "Shift+Enter / Shift+Click", does: "Open the head in the matrix view" },
 ];
 
 export interface Cell {
@@ -70,11 +70,10 @@ function onKey(grid: ModelGrid, actions: GridActions, event: KeyboardEvent): voi
   const place = actions.cursor();
   const cell = place === null ? null : grid.placeOf(place);
   if (place === null || cell === null) return;
-  const widths = grid.lines.map((line) => line.heads.length);
+  const widths = grid.lines.map((line) => line.cells.length);
   const moved = movedCell(event.key, cell, widths);
-  const line = moved === null ? undefined : grid.lines[moved.row];
-  const head = line?.heads[moved?.column ?? 0];
-  if (line !== undefined && head !== undefined) actions.arrive({ layer: line.layer, head });
+  const reached = moved === null ? undefined : grid.lines[moved.row]?.cells[moved.column];
+  if (reached !== undefined) actions.arrive({ layer: reached.layer, head: reached.head });
   else if (event.key === "Enter" || event.key === " ") actions.open(place, event.shiftKey);
   else return;
   event.preventDefault();

@@ -1,24 +1,54 @@
 /** Which heads of a layer come first in the model view, and which of them stand back. */
 
-import type { LayerInfo, StatisticsInfo } from "../source/trace-info";
+import type { LayerInfo, TraceInfo } from "../source/trace-info";
 import type { HeadFigure } from "../state/selection";
 
-/** Places of a layer's heads in the order of a figure, smallest first; heads without one come last. */
-export function orderedHeads(layer: LayerInfo, item: number, order: HeadFigure): number[] {
+/** Places of a layer's heads in the order of a figure, the smallest first unless descending; heads without one come last. */
+export function orderedHeads(layer: LayerInfo, item: number, order: HeadFigure, descending = false): number[] {
   const places = layer.heads.map((_, place) => place);
-  const statistics = layer.statistics[item];
-  if (order === "number" || statistics === undefined) return places;
-  if (order === "pattern") return places.sort((left, right) => comparePatterns(statistics, left, right) || left - right);
-  const figures = order === "entropy" ? statistics.entropy : statistics.distance;
-  const rank = (place: number): number => figures[place] ?? Number.POSITIVE_INFINITY;
-  return places.sort((left, right) => compare(rank(left), rank(right)) || left - right);
+  if (order === "number" || layer.statistics[item] === undefined) return places;
+  const keys = places.map((place) => keyOf(layer, item, order, place));
+  return places.sort((left, right) => compareKeys(keys[left]!, keys[right]!, descending) || left - right);
 }
 
-/** By name, so that the same pattern stands together; the strongest first. */
-function comparePatterns(statistics: StatisticsInfo, left: number, right: number): number {
-  const [leftName, rightName] = [statistics.pattern[left] ?? "", statistics.pattern[right] ?? ""];
-  if (leftName !== rightName) return compare(patternRank(leftName), patternRank(rightName)) || leftName.localeCompare(rightName);
-  return compare(statistics.patternShare[right] ?? -1, statistics.patternShare[left] ?? -1);
+/** The heads of several layers in one order. */
+export function rankedHeads(
+  trace: Pick<TraceInfo, "layers">, layers: readonly number[], item: number, order: HeadFigure, descending: boolean,
+): { layer: number; head: number }[] {
+  const heads = layers.flatMap((layer) => {
+    const info = trace.layers[layer];
+    return (info?.heads ?? []).map((_, head) => ({ layer, head, key: keyOf(info!, item, order, head) }));
+  });
+  // Sorting keeps the order of equal ones, which is that of the layers.
+  return heads.sort((left, right) => compareKeys(left.key, right.key, descending)).map(({ layer, head }) => ({ layer, head }));
+}
+
+/** The figure of a head by which it is ordered; null where it has none, and for orders that are no figure. */
+export function figureOf(layer: LayerInfo, item: number, order: HeadFigure, head: number): number | null {
+  const statistics = layer.statistics[item];
+  if (statistics === undefined || order === "number") return null;
+  const figures = { entropy: statistics.entropy, distance: statistics.distance, maxWeight: statistics.maxWeight, pattern: statistics.patternShare };
+  return figures[order][head] ?? null;
+}
+
+/** Where a head stands: by the name of its pattern first, and then by a figure. */
+interface OrderKey {
+  readonly name: string;
+  readonly figure: number | null;
+}
+
+function keyOf(layer: LayerInfo, item: number, order: HeadFigure, head: number): OrderKey {
+  const figure = figureOf(layer, item, order, head);
+  if (order !== "pattern") return { name: "", figure };
+  // The strongest of a pattern come first.
+  return { name: layer.statistics[item]?.pattern[head] ?? "", figure: figure === null ? null : -figure };
+}
+
+/** The order of patterns stays when heads are turned around; heads without a figure come last both ways. */
+function compareKeys(left: OrderKey, right: OrderKey, descending: boolean): number {
+  if (left.name !== right.name) return compare(patternRank(left.name), patternRank(right.name)) || left.name.localeCompare(right.name);
+  if (left.figure === null || right.figure === null) return Number(left.figure === null) - Number(right.figure === null);
+  return descending ? compare(right.figure, left.figure) : compare(left.figure, right.figure);
 }
 
 /** What says least about a head comes last. */
@@ -26,7 +56,6 @@ function patternRank(name: string): number {
   return ["broad", "mixed", "no rows"].indexOf(name) + 1;
 }
 
-/** Unlike a difference, this compares infinities too. */
 function compare(left: number, right: number): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
@@ -42,17 +71,4 @@ export function patternCounts(layers: readonly LayerInfo[], item: number): [stri
     for (const pattern of layer.statistics[item]?.pattern ?? []) counts.set(pattern, (counts.get(pattern) ?? 0) + 1);
   }
   return [...counts].sort(([leftName, left], [rightName, right]) => right - left || leftName.localeCompare(rightName));
-}
-
-/** Layer names without what all of them begin and end with, cut at dots: "encoder.layer.3.attention" becomes "3". */
-export function shortNames(names: readonly string[]): string[] {
-  const parts = names.map((name) => name.split("."));
-  const [first] = parts;
-  if (first === undefined || names.length < 2) return [...names];
-  const shortest = Math.min(...parts.map((path) => path.length));
-  let start = 0;
-  while (start < shortest && parts.every((path) => path[start] === first[start])) start += 1;
-  let end = 0;
-  while (end < shortest - start && parts.every((path) => path.at(-1 - end) === first.at(-1 - end))) end += 1;
-  return parts.map((path) => path.slice(start, path.length - end).join("."));
 }

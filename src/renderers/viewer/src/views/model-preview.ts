@@ -1,51 +1,78 @@
-/** One head, enlarged, with its figures: beside the grid where there is room, else in the corner away from the pointer. */
+/** One head, enlarged, with its tokens and figures: the one that is pointed at, or else the selected one. */
 
+import { create } from "d3-selection";
+import { drawLegend, LEGEND_HEIGHT } from "../draw/legend";
+import { textGroup } from "../draw/rulers-draw";
 import { element, refill } from "../shell/dom";
-import { headFigures, headName } from "./model-words";
-import { thumbnail, type HeadPlace, type ModelTiles } from "./model-tiles";
+import type { PreviewPlace } from "./model-layout";
+import { PreviewPicture, pictureSide } from "./model-picture";
+import { headFigures, headName, weightTicks } from "./model-words";
+import type { MatrixTile } from "./matrix-tiles";
+import { rangeOf, type HeadPlace, type ModelTiles } from "./model-tiles";
 import type { ViewContext } from "./view";
 
-export const PREVIEW_SIDE = 232;
-/** What the preview takes of the view's width when it stands beside the grid. */
-export const PREVIEW_WIDTH = PREVIEW_SIDE + 40;
+const LEGEND_WIDTH = 190;
 
 export class ModelPreview {
   readonly element = element("aside", { class: "attn-model-preview", "aria-hidden": "true", hidden: true });
-  private readonly canvas = element("canvas", { class: "attn-model-large", width: 1, height: 1 });
+  private readonly picture: PreviewPicture;
   private readonly words = element("div", { class: "attn-model-words" });
+  private readonly legend = element("div", { class: "attn-model-legend" });
   private shown: HeadPlace | null = null;
+  private pointed = false;
+  private side = 0;
   private ticket = 0;
 
   constructor(
     private readonly context: ViewContext,
     private readonly tiles: ModelTiles,
   ) {
-    this.element.append(this.canvas, this.words);
+    this.picture = new PreviewPicture(context);
+    this.element.append(this.picture.element, this.words);
   }
 
-  /** `floating`: over the grid; `atLeft`: the pointer is in the grid's right half. */
-  place(floating: boolean, atLeft: boolean): void {
-    this.element.classList.toggle("attn-floating", floating);
-    this.element.classList.toggle("attn-at-left", floating && atLeft);
+  get there(): boolean {
+    return !this.element.hidden;
   }
 
-  /** At once from the small picture, then with all that the screen can show. */
-  async show(place: HeadPlace | null): Promise<void> {
+  /** `size`: width beside the grid, height below it. */
+  place(place: PreviewPlace, size: number): void {
+    this.element.hidden = place === "none";
+    this.element.dataset["place"] = place;
+    this.element.style.setProperty("--attn-preview", `${size}px`);
+    this.side = pictureSide(place, size);
+  }
+
+  /** At once from the small picture, then with all that the screen can show. `pointed`: by mouse or keyboard. */
+  async show(place: HeadPlace, pointed: boolean): Promise<void> {
     const ticket = (this.ticket += 1);
     this.shown = place;
-    this.element.hidden = place === null;
-    if (place === null) return;
+    this.pointed = pointed;
+    if (!this.there) return;
     this.write(place);
-    const side = Math.round(PREVIEW_SIDE * Math.min(2, window.devicePixelRatio || 1));
     const small = this.tiles.tile(place);
-    if (small !== undefined) this.paint(thumbnail(small, side, this.context));
-    const large = await this.tiles.large(place, side);
-    if (ticket === this.ticket) this.paint(thumbnail(large, side, this.context));
+    if (small !== undefined) this.paint(small);
+    const pixels = Math.round(this.side * Math.min(2, window.devicePixelRatio || 1));
+    const large = await this.tiles.large(place, pixels);
+    if (ticket === this.ticket) this.paint(large);
   }
 
-  /** The same head again, in other colours or with other numbers. */
+  private paint(tile: MatrixTile): void {
+    this.picture.paint(tile, this.side);
+    const { store, format } = this.context;
+    const colours = this.context.colours();
+    const { scale, max } = rangeOf(tile, store.selection.modelScale);
+    const svg = create<SVGSVGElement>("svg:svg").attr("width", LEGEND_WIDTH + 2).attr("height", LEGEND_HEIGHT);
+    const node = svg.node();
+    if (node === null || !(max > 0)) return refill(this.legend);
+    const ticks = weightTicks(scale, max, format);
+    drawLegend(textGroup(node).attr("transform", "translate(1,1)"), LEGEND_WIDTH, ticks, (share) => colours.heat(share), [], colours);
+    refill(this.legend, node);
+  }
+
+  /** The same head again, in other colours, another size, or with other numbers. */
   redraw(): Promise<void> {
-    return this.show(this.shown);
+    return this.shown === null ? Promise.resolve() : this.show(this.shown, this.pointed);
   }
 
   stop(): void {
@@ -53,18 +80,16 @@ export class ModelPreview {
   }
 
   private write({ layer, head }: HeadPlace): void {
-    const info = this.context.trace.layers[layer];
+    const { trace, store } = this.context;
+    const info = trace.layers[layer];
     if (info === undefined) return;
-    const figures = headFigures(info, this.context.store.selection.item, head);
     const list = element("dl", { class: "attn-model-figures" });
-    for (const { label, value } of figures) list.append(element("dt", {}, label), element("dd", { class: "attn-number" }, value));
-    const path = element("div", { class: "attn-model-path attn-muted" }, element("bdi", {}, info.name));
-    refill(this.words, element("div", { class: "attn-model-name" }, headName(info, head)), path, list);
-  }
-
-  private paint(image: ImageData): void {
-    this.canvas.width = image.width;
-    this.canvas.height = image.height;
-    this.canvas.getContext("2d")?.putImageData(image, 0, 0);
+    for (const { label, value } of headFigures(info, store.selection.item, head)) {
+      list.append(element("dt", {}, label), element("dd", { class: "attn-number" }, value));
+    }
+    const path = element("div", { class: "attn-model-path attn-muted", title: info.name }, element("bdi", {}, info.name));
+    const hint = this.pointed ? "Click opens it in the head view, Shift+Click in the matrix view." : "The selected head. Point at another to see it here.";
+    const name = element("div", { class: "attn-model-name" }, headName(trace, layer, head));
+    refill(this.words, name, path, list, this.legend, element("div", { class: "attn-model-hint attn-muted" }, hint));
   }
 }

@@ -1,13 +1,16 @@
 /** The model view as SVG: every head's picture as an embedded PNG, names as text. */
 
-import { create } from "d3-selection";
+import { create, type Selection as Drawing } from "d3-selection";
 import { visible } from "../data/tokens";
-import { heatPalette, heatPicture } from "../draw/heatmap";
+import type { Colours } from "../draw/colours";
 import { drawLegend } from "../draw/legend";
 import { FONT_FAMILY, textGroup } from "../draw/rulers-draw";
+import { rowStep } from "../draw/thumbnails";
+import { precisionSentence } from "./head-words";
+import type { GridCell } from "./model-lines";
 import { LEGEND_CAPTION, legendTicks } from "./model-words";
 import type { ModelGrid } from "./model-grid";
-import { rangeOf, type ModelTiles } from "./model-tiles";
+import { thumbnail, type ModelTiles } from "./model-tiles";
 import type { ViewContext } from "./view";
 
 export interface ModelSvgParts {
@@ -17,47 +20,75 @@ export interface ModelSvgParts {
   readonly title: string;
 }
 
+type Svg = Drawing<SVGSVGElement, undefined, null, undefined>;
+
 const MARGIN = 16;
 const TOP = 62;
-const LABEL = 120;
+const LABEL = 54;
 const LEGEND_WIDTH = 150;
-const LEGEND = 40;
+const LEGEND = 64;
 
-export function modelSvg({ context, grid, tiles, title }: ModelSvgParts): SVGSVGElement {
-  const { side, gap } = grid.grid;
-  const { scale, order } = context.store.selection;
+export function modelSvg(parts: ModelSvgParts): SVGSVGElement {
+  const { context, grid, title } = parts;
+  const { side, gap, caption } = grid.grid;
   const colours = context.colours();
-  const palette = heatPalette(colours);
-  const heads = Math.max(...grid.lines.map((line) => line.heads.length));
-  const width = Math.max(440, 2 * MARGIN + LABEL + heads * (side + gap));
-  const height = TOP + grid.lines.length * (side + gap) + LEGEND + MARGIN;
-  const svg = create("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height);
+  const columns = Math.max(1, ...grid.lines.map((line) => line.cells.length));
+  const width = Math.max(520, 2 * MARGIN + LABEL + columns * (side + gap));
+  const height = TOP + grid.lines.length * rowStep(grid.grid) + LEGEND + MARGIN;
+  const svg: Svg = create<SVGSVGElement>("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height);
   svg.attr("viewBox", `0 0 ${width} ${height}`).attr("font-family", FONT_FAMILY).attr("font-size", 11).attr("role", "img").attr("aria-label", title);
   svg.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
   svg.append("text").attr("x", MARGIN).attr("y", MARGIN + 12).attr("font-size", 14).attr("font-weight", 600).attr("fill", colours.text).text(title);
+  const corner = context.store.selection.ranked ? "rank" : "layer";
+  svg.append("text").attr("x", MARGIN).attr("y", TOP - 5).attr("fill", colours.muted).text(corner);
   grid.lines.forEach((line, row) => {
-    const y = TOP + row * (side + gap);
-    const label = svg.append("text").attr("x", MARGIN + LABEL - 10).attr("y", y + side / 2).attr("dy", "0.35em").attr("text-anchor", "end").attr("fill", colours.text);
-    const number = String(line.info.index);
-    label.text(line.label === "" || line.label === number ? `layer ${number}` : `${number} ${visible(line.label)}`);
-    line.heads.forEach((head, column) => {
+    const y = TOP + row * rowStep(grid.grid);
+    const label = svg.append("text").attr("x", MARGIN + LABEL - 10).attr("y", y + side / 2).attr("dy", "0.35em");
+    label.attr("text-anchor", "end").attr("fill", colours.text).text(visible(line.name));
+    line.cells.forEach((cell, column) => {
       const x = MARGIN + LABEL + column * (side + gap);
-      const tile = tiles.tile({ layer: line.layer, head });
-      const number = line.info.heads[head] ?? head;
-      if (row === 0 || order !== "number") {
-        const name = svg.append("text").attr("x", x + side / 2).attr("y", y - 3).attr("text-anchor", "middle").attr("fill", colours.muted);
-        name.attr("font-size", order === "number" ? 11 : 9).text(order === "number" && column === 0 ? `head ${number}` : String(number));
-      }
-      const frame = svg.append("rect").attr("x", x).attr("y", y).attr("width", side).attr("height", side).attr("fill", "none").attr("stroke", colours.line);
-      if (tile === undefined) return;
-      const picture = heatPicture(tile.values, tile.rows, tile.columns, rangeOf(tile, scale), palette);
-      const image = svg.append("image").attr("x", x).attr("y", y).attr("width", side).attr("height", side).attr("preserveAspectRatio", "none");
-      image.attr("image-rendering", "pixelated").attr("opacity", line.dimmed.has(head) ? 0.2 : 1).attr("href", picture.toDataURL("image/png"));
-      frame.raise();
+      if (row === 0 && caption === 0) text(svg, x + side / 2, TOP - 5, `${column === 0 ? "head " : ""}${cell.info.heads[cell.head] ?? cell.head}`, colours.muted, "middle");
+      drawCell(svg, cell, x, y, parts);
     });
   });
-  const legend = textGroup(svg.node() as SVGSVGElement).attr("transform", `translate(${MARGIN + LABEL},${height - LEGEND})`);
-  drawLegend(legend, LEGEND_WIDTH, legendTicks(scale), (share) => colours.heat(share), [], colours);
-  svg.append("text").attr("x", MARGIN + LABEL + LEGEND_WIDTH + 10).attr("y", height - LEGEND + 9).attr("fill", colours.muted).text(LEGEND_CAPTION);
+  drawFoot(svg, height - LEGEND, context, colours);
   return svg.node() as SVGSVGElement;
+}
+
+function drawCell(svg: Svg, cell: GridCell, x: number, y: number, { context, grid, tiles }: ModelSvgParts): void {
+  const { side, caption } = grid.grid;
+  const colours = context.colours();
+  const tile = tiles.tile(cell);
+  if (tile !== undefined) {
+    // One pixel a weight, enlarged by whoever shows the picture; a coarser tile has no more to show.
+    const image = svg.append("image").attr("x", x).attr("y", y).attr("width", side).attr("height", side).attr("preserveAspectRatio", "none");
+    image.attr("image-rendering", "pixelated").attr("opacity", cell.dimmed ? 0.2 : 1);
+    image.attr("href", pictureOf(thumbnail(tile, Math.max(tile.rows, tile.columns), context)));
+  }
+  svg.append("rect").attr("x", x).attr("y", y).attr("width", side).attr("height", side).attr("fill", "none").attr("stroke", colours.line);
+  if (caption === 0) return;
+  text(svg, x, y + side + 11, cell.name, colours.text, "start");
+  if (cell.figure !== "") text(svg, x, y + side + 23, cell.figure, colours.muted, "start").attr("font-size", 9.5);
+}
+
+function pictureOf(image: ImageData): string {
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.getContext("2d")?.putImageData(image, 0, 0);
+  return canvas.toDataURL("image/png");
+}
+
+/** The legend, and how exact the numbers are. */
+function drawFoot(svg: Svg, top: number, context: ViewContext, colours: Colours): void {
+  const { modelScale } = context.store.selection;
+  const legend = textGroup(svg.node() as SVGSVGElement).attr("transform", `translate(${MARGIN + LABEL},${top + 8})`);
+  drawLegend(legend, LEGEND_WIDTH, legendTicks(modelScale), (share) => colours.heat(share), [], colours);
+  text(svg, MARGIN + LABEL + LEGEND_WIDTH + 12, top + 17, LEGEND_CAPTION, colours.muted, "start");
+  const notes = [...context.reader.notes(), precisionSentence(context.trace)].filter((note) => note !== "");
+  text(svg, MARGIN + LABEL, top + 52, notes.join(" "), colours.muted, "start");
+}
+
+function text(svg: Svg, x: number, y: number, words: string, fill: string, anchor: string) {
+  return svg.append("text").attr("x", x).attr("y", y).attr("text-anchor", anchor).attr("fill", fill).text(visible(words));
 }

@@ -1,8 +1,8 @@
 /** The small pictures' numbers: one tile a head, kept while layers scroll in and out. */
 
-import { heatPalette, largest, type HeatRange } from "../draw/heatmap";
-import { paintThumbnail } from "../draw/thumbnails";
-import type { Selection } from "../state/selection";
+import { heatPalette, largest } from "../draw/heatmap";
+import { paintThumbnail, type ThumbnailRange } from "../draw/thumbnails";
+import type { ThumbnailScale } from "../state/selection";
 import { readTile, type MatrixTile } from "./matrix-tiles";
 import type { ViewContext } from "./view";
 
@@ -76,7 +76,7 @@ export class ModelTiles {
 }
 
 /** Each head in its own range, as in the matrix view. */
-export function rangeOf(tile: MatrixTile, scale: Selection["scale"]): HeatRange {
+export function rangeOf(tile: MatrixTile, scale: ThumbnailScale): ThumbnailRange {
   return { scale, max: largest(tile.values) };
 }
 
@@ -84,7 +84,7 @@ export function rangeOf(tile: MatrixTile, scale: Selection["scale"]): HeatRange 
 export function thumbnail(tile: MatrixTile, asked: number, context: ViewContext): ImageData {
   const side = Math.max(1, asked);
   const image = new ImageData(side, side);
-  const range = rangeOf(tile, context.store.selection.scale);
+  const range = rangeOf(tile, context.store.selection.modelScale);
   paintThumbnail(tile, new Uint32Array(image.data.buffer), side, range, heatPalette(context.colours()));
   return image;
 }

@@ -6,12 +6,13 @@ import type { Selection } from "../state/selection";
 import { ModelControls } from "./model-controls";
 import { ModelGrid } from "./model-grid";
 import { followGrid, MODEL_HELP, type GridActions } from "./model-input";
-import { matchesPattern, orderedHeads, patternCounts, shortNames } from "./model-order";
-import { ModelPreview, PREVIEW_WIDTH } from "./model-preview";
-import type { GridLine } from "./model-row";
+import { listColumns, modelLayout } from "./model-layout";
+import { gridLines, hasCaptions, rankedCount } from "./model-lines";
+import { patternCounts } from "./model-order";
+import { ModelPreview } from "./model-preview";
 import { modelSvg } from "./model-svg";
 import { ModelTiles, type HeadPlace } from "./model-tiles";
-import { cellName, headFigures, headName, pictureTitle } from "./model-words";
+import { cellName, headName, pictureTitle } from "./model-words";
 import type { View, ViewContext } from "./view";
 
 export function createModelView(): View {
@@ -34,8 +35,11 @@ export function createModelView(): View {
 
 /** A change of these means other numbers; a change of the layer only when it leads to another group. */
 const NEW_NUMBERS: readonly (keyof Selection)[] = ["item", "special", "sink", "pair"];
-/** Narrower views have no room for the preview beside the grid. */
-const ROOM_FOR_PREVIEW = 780;
+/** A change of these means another arrangement of the same pictures. */
+const NEW_ORDER: readonly (keyof Selection)[] = ["order", "descending", "ranked", "pattern", "only"];
+const LABEL = 40;
+const CAPTION = 15;
+const TWO_LINES = 28;
 
 class ModelView {
   private readonly tiles: ModelTiles;
@@ -43,6 +47,7 @@ class ModelView {
   private readonly grid: ModelGrid;
   private readonly preview: ModelPreview;
   private readonly root: HTMLElement;
+  private readonly body: HTMLElement;
   private readonly stops: readonly (() => void)[];
   private group = "";
   private keyboard: HeadPlace | null = null;
@@ -56,8 +61,9 @@ class ModelView {
     this.controls = new ModelControls(context);
     this.grid = new ModelGrid(context, this.tiles);
     this.preview = new ModelPreview(context, this.tiles);
-    const body = element("div", { class: "attn-model-window" }, this.grid.element, this.preview.element);
-    this.root = element("div", { class: "attn-model" }, this.controls.element, body);
+    const window = element("div", { class: "attn-model-window" }, this.grid.element);
+    this.body = element("div", { class: "attn-model-body-room" }, window, this.preview.element);
+    this.root = element("div", { class: "attn-model" }, this.controls.element, this.body);
     host.append(this.root);
     const onScroll = (): void => this.track(this.load(this.grid.scroll()));
     this.grid.element.addEventListener("scroll", onScroll, { passive: true });
@@ -82,7 +88,8 @@ class ModelView {
   }
 
   async toSvg(): Promise<SVGSVGElement> {
-    await this.tiles.load(this.grid.lines.map((line) => line.layer), (layer) => this.grid.paint(layer));
+    const layers = new Set(this.grid.lines.flatMap((line) => line.cells.map((cell) => cell.layer)));
+    await this.tiles.load([...layers], (layer) => this.grid.paint(layer));
     return modelSvg({ context: this.context, grid: this.grid, tiles: this.tiles, title: pictureTitle(this.context, this.group) });
   }
 
@@ -93,13 +100,13 @@ class ModelView {
       this.start();
       return;
     }
-    if (next.order !== before.order || next.pattern !== before.pattern) this.layOut();
-    if (next.scale !== before.scale) {
-      this.controls.drawLegend();
-      this.grid.paintAll();
+    if (NEW_ORDER.some((field) => next[field] !== before[field])) this.layOut();
+    if (next.modelScale !== before.modelScale) {
+      this.controls.show(this.patterns());
+      this.grid.paint(null);
       this.track(this.preview.redraw());
     }
-    this.grid.mark(this.pointed());
+    this.onFocus();
   }
 
   /** Another group, item or choice of tokens: nothing that was read is of use. */
@@ -115,35 +122,39 @@ class ModelView {
       return;
     }
     this.layOut();
-    this.track(this.preview.redraw());
+    this.onFocus();
   }
 
   private layOut(): void {
     if (this.root.hidden) return;
-    const beside = this.root.clientWidth >= ROOM_FOR_PREVIEW;
-    const lines = this.lines();
-    const { item } = this.context.store.selection;
-    this.preview.place(!beside, false);
-    this.controls.show(patternCounts(lines.map((line) => line.info), item));
-    this.controls.drawLegend();
+    const { selection } = this.context.store;
+    this.controls.show(this.patterns());
+    const { clientWidth: width, clientHeight: height } = this.body;
+    const columns = selection.ranked ? listColumns(width, LABEL, rankedCount(this.context.trace, selection)) : 0;
+    const lines = gridLines(this.context.trace, selection, columns);
+    const most = Math.max(1, ...lines.map((line) => line.cells.length));
+    const sizes = { rows: lines.length, columns: most, caption: this.caption(), label: LABEL, list: selection.ranked };
+    const { grid, place, preview } = modelLayout({ width, height, ...sizes });
+    this.body.dataset["preview"] = place;
+    this.preview.place(place, preview);
     this.grid.element.setAttribute("aria-label", pictureTitle(this.context, this.group));
-    this.grid.show(lines, beside ? PREVIEW_WIDTH : 0);
-    this.tiles.setPixels(this.grid.grid.side * Math.min(2, window.devicePixelRatio || 1));
+    this.grid.show(lines, grid, LABEL);
+    this.grid.mark(this.pointed());
+    this.tiles.setPixels(grid.side * Math.min(2, window.devicePixelRatio || 1));
+    if (lines.length === 0) this.context.explain("No head has this pattern: choose another one, or all.");
     this.track(this.load(this.grid.scroll()));
   }
 
-  private lines(): GridLine[] {
+  private caption(): number {
+    const { selection } = this.context.store;
+    if (!hasCaptions(selection)) return 0;
+    return selection.order === "number" ? CAPTION : TWO_LINES;
+  }
+
+  private patterns(): [string, number][] {
     const { trace, store } = this.context;
-    const { item, order, pattern, layer: selected } = store.selection;
-    const { layers } = groupOf(trace, selected);
-    const labels = shortNames(layers.map((layer) => trace.layers[layer]?.name ?? ""));
-    return layers.flatMap((layer, place) => {
-      const info = trace.layers[layer];
-      if (info === undefined) return [];
-      const heads = orderedHeads(info, item, order);
-      const dimmed = new Set(heads.filter((head) => !matchesPattern(info, item, head, pattern)));
-      return [{ layer, info, label: labels[place] ?? "", heads, dimmed }];
-    });
+    const layers = groupOf(trace, store.selection.layer).layers.flatMap((layer) => trace.layers[layer] ?? []);
+    return patternCounts(layers, store.selection.item);
   }
 
   private load(layers: readonly number[]): Promise<void> {
@@ -155,10 +166,12 @@ class ModelView {
     return layer === null || head === null ? null : { layer, head };
   }
 
+  /** Where nothing is pointed at, the first of the selected heads is shown large. */
   private onFocus(): void {
+    const { layer, heads } = this.context.store.selection;
     const pointed = this.pointed();
     this.grid.mark(pointed);
-    this.track(this.preview.show(pointed));
+    this.track(this.preview.show(pointed ?? { layer, head: heads[0] ?? 0 }, pointed !== null));
   }
 
   private actions(): GridActions {
@@ -166,13 +179,9 @@ class ModelView {
     return {
       point: (place, event) => {
         if (place === null) return this.leave();
-        const info = trace.layers[place.layer];
-        if (info === undefined) return;
         this.keyboard = place;
-        const cell = this.grid.placeOf(place);
-        this.preview.place(this.root.clientWidth < ROOM_FOR_PREVIEW, event.clientX > this.middle());
-        if (cell !== null) store.point({ layer: place.layer, head: place.head });
-        tooltip.show(event.clientX, event.clientY, headName(info, place.head), headFigures(info, store.selection.item, place.head));
+        store.point(place);
+        if (!this.preview.there) tooltip.show(event.clientX, event.clientY, headName(trace, place.layer, place.head), []);
       },
       arrive: (place) => {
         this.keyboard = place;
@@ -180,13 +189,12 @@ class ModelView {
         const cell = this.grid.placeOf(place);
         if (cell !== null) this.grid.reveal(cell.row, cell.column);
         this.track(this.load(this.grid.scroll()));
-        store.point({ layer: place.layer, head: place.head });
-        const info = trace.layers[place.layer];
-        if (info !== undefined) this.context.announce(cellName(info, store.selection.item, place.head));
+        store.point(place);
+        this.context.announce(cellName(trace, place.layer, store.selection.item, place.head));
       },
       open: (place, inMatrix) => store.select({ view: inMatrix ? "matrix" : "head", layer: place.layer, heads: [place.head] }),
       leave: () => this.leave(),
-      cursor: () => this.keyboard ?? this.firstPlace(),
+      cursor: () => (this.keyboard !== null && this.grid.placeOf(this.keyboard) !== null ? this.keyboard : this.firstPlace()),
     };
   }
 
@@ -198,13 +206,7 @@ class ModelView {
   private firstPlace(): HeadPlace | null {
     const { selection } = this.context.store;
     const line = this.grid.lines.find(({ layer }) => layer === selection.layer) ?? this.grid.lines[0];
-    const head = line?.heads[0];
-    return line === undefined || head === undefined ? null : { layer: line.layer, head };
-  }
-
-  private middle(): number {
-    const { left, width } = this.root.getBoundingClientRect();
-    return left + width / 2;
+    return line?.cells[0] ?? null;
   }
 
   private track(work: Promise<unknown>): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from "vitest";
-import { coloursFor } from "../../src/draw/colours";
+import { coloursFor, seriesColour } from "../../src/draw/colours";
 import { FAINTEST_LEVEL, LineBuffer, lineStyle, lineWidth, opacity, strength, strongest, strongStyle, type StrengthScale } from "../../src/draw/lines";
 import { usualWidth } from "../../src/draw/token-column-width";
 import { nearby } from "../../src/views/head-ends";
@@ -7,7 +7,6 @@ import { figuresOf, isKnown, type Figures } from "../../src/views/head-figures";
 import { legendSamples, sampleText } from "../../src/views/head-legend";
 import { alwaysDrawn, collectFigures } from "../../src/views/head-lines";
 import { columnTokens, listingOf, partsOf } from "../../src/views/head-listing";
-import { seriesColour } from "../../src/views/head-painter";
 import { lineAt, type DrawnLines } from "../../src/views/head-pick";
 import { drawingOrder, standsOut } from "../../src/views/head-picture";
 import { sceneOf, type Scene } from "../../src/views/head-scene";
@@ -152,8 +151,8 @@ describe("the legend's samples", () => {
 test("a mean has neutral ink, and a single head its own colour", () => {
   const colours = coloursFor(false);
   const series = { colour: 3, label: "", heads: [3], layers: [0, 1] };
-  expect(seriesColour(series, 12, colours)).toBe(colours.head(3, 12));
-  expect(seriesColour({ ...series, colour: 0, heads: [0, 1] }, 12, colours)).toBe(colours.muted);
+  expect(seriesColour(colours, series, 12)).toBe(colours.head(3, 12));
+  expect(seriesColour(colours, { ...series, colour: 0, heads: [0, 1] }, 12)).toBe(colours.mean);
 });
 
 describe("the rows of a pair's tooltip", () => {
