@@ -43,9 +43,7 @@ def main() -> None:
     with matplotlib.rc_context({"font.size": 8}):
         column = traced(model, tokenizer, " ".join([TEXT] * 12)).render("matplotlib", layer=1, head=8, figsize=(3.3, 3))
         print(column.save(folder / "figure-column.png"))
-    scripts = traced(model, tokenizer, "The cat, 猫, 고양이, القط, חתול").render(
-        "matplotlib", view="head", layer=1, head=8
-    )
+    scripts = example_trace(n_tokens=len(SCRIPTS), tokens=SCRIPTS).render("matplotlib", view="head", head=2)
     print(scripts.save(folder / "figure-scripts.png"))
 
 
