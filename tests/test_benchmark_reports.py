@@ -8,6 +8,7 @@ from pathlib import Path
 import conformance_report
 import cost_report
 import page_report
+import program_cost_report
 import pytest
 import readme_table
 from conformance_rows import Row
@@ -24,6 +25,14 @@ def test_the_pages_benchmark_is_its_results() -> None:
 def test_the_cost_page_is_its_results() -> None:
     """docs/cost.md, from capture_cost.json, capture_peers.json and long_input.json."""
     assert cost_report.PAGE.read_text() == cost_report.text()
+
+
+def test_the_cost_page_of_jax_and_tensorflow_is_its_results() -> None:
+    """docs/cost-jax-tensorflow.md, from program_cost.json."""
+    results = program_cost_report.RESULTS
+    if not results.exists():
+        pytest.skip("benchmarks/results/program_cost.json is not committed yet: make bench writes it")
+    assert program_cost_report.PAGE.read_text() == program_cost_report.page(json.loads(results.read_text()))
 
 
 def test_the_conformance_page_is_its_results() -> None:
