@@ -49,7 +49,7 @@ def report(result: dict[str, Any]) -> str:
         "",
         "Written by `python benchmarks/gpu_report.py` from `benchmarks/results/gpu.json`, which `python "
         "benchmarks/gpu.py --write` makes on a machine that has one. The tests know no graphics card: what this page "
-        "says held on the day it was measured.",
+        "says held on the day it was measured, in one run or in several (`--only`) on one kind of machine.",
         "",
         f"Environment: {environment}.",
     ]
