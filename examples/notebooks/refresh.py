@@ -82,7 +82,9 @@ def _kept(outputs: list[Any]) -> Iterator[Any]:
             if "data" in output:
                 kept = {kind: output.data[kind] for kind in KEPT_TYPES if kind in output.data}
                 output.data = NotebookNode(kept)
-                output.metadata = NotebookNode()
+                # The size in which a picture is shown.
+                shown = {kind: output.metadata[kind] for kind in kept if kind in output.metadata}
+                output.metadata = NotebookNode(shown)
         yield output
 
 
