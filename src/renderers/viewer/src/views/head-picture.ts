@@ -14,7 +14,7 @@ import type { Scene } from "./head-scene";
 /** Beyond this, more pixels cost time and show nothing more. */
 const MOST_PIXELS_PER_PIXEL = 2;
 /** Lines that are not of the pair that stands out. */
-const FADED = 0.22;
+const FADED = 0.34;
 const BAR_GAP = 6;
 const TINT = 0.36;
 

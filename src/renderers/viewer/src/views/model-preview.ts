@@ -5,6 +5,7 @@ import { drawLegend, LEGEND_HEIGHT } from "../draw/legend";
 import { textGroup } from "../draw/rulers-draw";
 import { element, refill } from "../shell/dom";
 import type { PreviewPlace } from "./model-layout";
+import { largestPairs, pairsList } from "./model-pairs";
 import { PreviewPicture, pictureSide } from "./model-picture";
 import { headFigures, headName, weightTicks } from "./model-words";
 import type { MatrixTile } from "./matrix-tiles";
@@ -12,12 +13,15 @@ import { rangeOf, type HeadPlace, type ModelTiles } from "./model-tiles";
 import type { ViewContext } from "./view";
 
 const LEGEND_WIDTH = 190;
+const LEAST_LEGEND = 110;
+const MOST_PAIRS = 8;
 
 export class ModelPreview {
   readonly element = element("aside", { class: "attn-model-preview", "aria-hidden": "true", hidden: true });
   private readonly picture: PreviewPicture;
   private readonly words = element("div", { class: "attn-model-words" });
   private readonly legend = element("div", { class: "attn-model-legend" });
+  private readonly pairs = element("div", { class: "attn-model-pairs-room" });
   private shown: HeadPlace | null = null;
   private pointed = false;
   private side = 0;
@@ -28,7 +32,7 @@ export class ModelPreview {
     private readonly tiles: ModelTiles,
   ) {
     this.picture = new PreviewPicture(context);
-    this.element.append(this.picture.element, this.words);
+    this.element.append(this.picture.element, this.words, this.pairs);
   }
 
   get there(): boolean {
@@ -59,14 +63,20 @@ export class ModelPreview {
 
   private paint(tile: MatrixTile): void {
     this.picture.paint(tile, this.side);
+    refill(this.pairs, pairsList(this.context, largestPairs(tile, MOST_PAIRS)));
+    this.drawLegend(tile);
+  }
+
+  private drawLegend(tile: MatrixTile): void {
     const { store, format } = this.context;
+    const width = Math.min(LEGEND_WIDTH, this.words.clientWidth - 4);
     const colours = this.context.colours();
     const { scale, max } = rangeOf(tile, store.selection.modelScale);
-    const svg = create<SVGSVGElement>("svg:svg").attr("width", LEGEND_WIDTH + 2).attr("height", LEGEND_HEIGHT);
+    const svg = create<SVGSVGElement>("svg:svg").attr("width", width + 2).attr("height", LEGEND_HEIGHT);
     const node = svg.node();
-    if (node === null || !(max > 0)) return refill(this.legend);
+    if (node === null || !(max > 0) || width < LEAST_LEGEND) return refill(this.legend);
     const ticks = weightTicks(scale, max, format);
-    drawLegend(textGroup(node).attr("transform", "translate(1,1)"), LEGEND_WIDTH, ticks, (share) => colours.heat(share), [], colours);
+    drawLegend(textGroup(node).attr("transform", "translate(1,1)"), width, ticks, (share) => colours.heat(share), [], colours);
     refill(this.legend, node);
   }
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { rowStep } from "../../src/draw/thumbnails";
+import { largestPairs } from "../../src/views/model-pairs";
 import { HEADER_HEIGHT, listColumns, MARGIN, modelLayout } from "../../src/views/model-layout";
 
 const room = { caption: 0, label: 40, list: false };
@@ -42,4 +43,11 @@ it("gives a ranked list large pictures, whatever its length", () => {
   const { grid, place } = modelLayout({ width: 960, height: 640, rows: Math.ceil(144 / columns), columns, caption: 28, label: 40, list: true });
   expect(place).toBe("beside");
   expect(grid.side).toBeGreaterThanOrEqual(76);
+});
+
+it("names a head's largest weights, the largest first, and none where a cell is of several tokens", () => {
+  const tile = { values: Float32Array.of(0.1, Number.NaN, 0.7, 0, 0.3, 0.2), columns: 3, rowStep: 1, columnStep: 1 };
+  const pairs = largestPairs(tile, 3).map(({ row, column, weight }) => [row, column, Number(weight.toFixed(3))]);
+  expect(pairs).toEqual([[0, 2, 0.7], [1, 1, 0.3], [1, 2, 0.2]]);
+  expect(largestPairs({ ...tile, rowStep: 2 }, 3)).toEqual([]);
 });
