@@ -11,8 +11,9 @@ PAGE = HERE.parent / "docs" / "cost.md"
 
 
 def loaded(name: str) -> Any:
-    """One committed result."""
-    return json.loads((HERE / "results" / name).read_text())
+    """One committed result; None where it was not measured yet."""
+    file = HERE / "results" / name
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def environment_of(result: Any) -> str:
@@ -87,7 +88,7 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
         "A capture has a fixed cost of about a hundredth of a second for twelve layers: the function mode sees every "
         "operation, and the hooks are put on and taken off. It shows where the forward itself is short.",
         "",
-        *peers_section(peers),
+        *(peers_section(peers) if peers else []),
         "## A long input",
         "",
         f"At {long_input['tokens']:,} tokens, 12 layers of 12 heads, query and key hold "

@@ -84,7 +84,8 @@ def capture_lines(result: dict[str, Any]) -> list[str]:
 def block() -> str:
     """What stands between the comments."""
     page = page_lines(json.loads(PEERS.read_text()))
-    return "\n".join(["", *page, "", *capture_lines(loaded("capture_peers.json")), ""])
+    peers = loaded("capture_peers.json")
+    return "\n".join(["", *page, "", *([*capture_lines(peers), ""] if peers else [])])
 
 
 def updated(readme: str) -> str:
