@@ -52,7 +52,7 @@ def differing(page: str) -> list[str]:
 def test_each_sample_is_the_files_own_text() -> None:
     """Byte for byte, so that what a reader copies is what our tests run."""
     page = PAGE.read_text(encoding="utf-8")
-    assert len(FROM.findall(page)) == page.count("<!-- from ") >= 8
+    assert len(FROM.findall(page)) == page.count("<!-- from ") >= 7
     assert not differing(page), "copy these into docs/plugins.md again"
 
 
@@ -60,7 +60,7 @@ def test_a_sample_that_fell_behind_is_found() -> None:
     """The twin: one changed letter."""
     page = PAGE.read_text(encoding="utf-8")
     assert differing(page.replace("class NumpyBackend", "class NumpyBackends", 1)) == [
-        "src/attncore/testing_numpy.py: NumpyBackend"
+        "src/attncore/testing_numpy.py: the whole file"
     ]
 
 
