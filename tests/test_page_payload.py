@@ -268,3 +268,26 @@ def test_reading_a_trace_twice_gives_the_same_bytes() -> None:
     first, second = (payload_of(trace, Start(), room=900_000, vectors=False) for _ in range(2))
     assert first.blocks == second.blocks
     assert first.json_text() == second.json_text()
+
+
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_the_largest_of_rows_with_equal_weights_are_the_first(k: int) -> None:
+    """As sorting finds them, row by row; NaN is always held, and what is next to nothing never."""
+    random = np.random.default_rng(k)
+    weights = random.integers(0, 5, (2, 40, 9)).astype(np.float32) / 8
+    weights[0, 3, 4] = np.nan
+    weights[1, 5, 2] = -0.75
+    weights[1, 6] = LEAST / 2
+    top = TopRows.empty((1, 2, 40), k, 9)
+    top.put((0, slice(0, 2), slice(0, 40)), weights)
+    narrower = top.shrunk(max(1, k - 2))
+    for held, of in ((top, k), (narrower, max(1, k - 2))):
+        for head, query in np.ndindex(2, 40):
+            row = weights[head, query]
+            size = np.where(np.isnan(row), np.inf, np.abs(row))
+            expected = sorted(place for place in np.argsort(-size, kind="stable")[:of] if size[place] >= LEAST)
+            found = held.positions[0, head, query]
+            assert found[found < 9].tolist() == expected
+            assert (found[len(expected) :] == 9).all()
+            np.testing.assert_array_equal(held.values[0, head, query][: len(expected)], row[expected])
+            assert (held.values[0, head, query][len(expected) :] == 0).all()

@@ -83,10 +83,15 @@ def frame_of(page: str, title: str, height: int) -> str:
     return (
         f'<div style="position:relative;height:{height}px">'
         f'<p aria-hidden="true">{escape(_NOT_TRUSTED)}</p>'
-        f'<iframe title="{escape(_text(title))}" srcdoc="{escape(page)}" sandbox="{_SANDBOX}" '
+        f'<iframe title="{escape(_text(title))}" srcdoc="{_in_attribute(page)}" sandbox="{_SANDBOX}" '
         'allow="clipboard-write; fullscreen" '
         'style="position:absolute;left:0;top:0;width:100%;height:100%;border:0;background:Canvas"></iframe></div>'
     )
+
+
+def _in_attribute(page: str) -> str:
+    """As `html.escape`, but only what ends an attribute's value: a page has many megabytes to go through."""
+    return page.replace("&", "&amp;").replace('"', "&quot;")
 
 
 def _html(head: str, data: str, title: str, theme: Theme, nonce: str, viewer: Viewer) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attncore.arrays import FloatArray
+from attncore.arrays import Array, FloatArray
 
 from ._page_encode import LEAST, coded
 
@@ -43,24 +43,23 @@ class TopRows:
 
     def put(self, part: Part, weights: FloatArray) -> None:
         """Take the largest of ``weights`` (heads, query, all keys) into the rows of ``part``."""
-        size = np.abs(weights)
-        chosen = np.argpartition(size, self.keys - self.k, axis=-1)[..., self.keys - self.k :]
-        positions: Positions = chosen.astype(self.positions.dtype)
-        # NaN is larger than any number to argpartition, and not smaller than LEAST: it is held, and shown as missing.
-        positions[np.take_along_axis(size, chosen, axis=-1) < LEAST] = self.keys
-        positions.sort(axis=-1)
-        self.positions[part] = positions
-        self.values[part] = _at(weights, positions, self.keys)
+        places, counts = _largest(np.abs(weights).reshape(-1, self.keys), self.k)
+        rows = weights.shape[:-1]
+        positions = _in_rows(places % self.keys, counts, self.k, np.asarray(self.keys, dtype=self.positions.dtype))
+        values = _in_rows(weights.reshape(-1)[places], counts, self.k, np.float32(0))
+        self.positions[part] = positions.reshape(*rows, self.k)
+        self.values[part] = values.reshape(*rows, self.k)
 
     def shrunk(self, k: int) -> TopRows:
         """The largest ``k`` of each row."""
-        chosen = np.argpartition(np.abs(self.values), self.k - k, axis=-1)[..., self.k - k :]
-        # Places ascend as positions do.
-        chosen.sort(axis=-1)
-        positions: Positions = np.take_along_axis(self.positions, chosen, axis=-1)
-        values = np.take_along_axis(self.values, chosen, axis=-1)
-        # A row that was not full has its empty places last; they are the smallest, so they are still last.
-        return TopRows(positions, values, self.keys)
+        places, counts = _largest(np.abs(self.values).reshape(-1, self.k), k)
+        rows = self.values.shape[:-1]
+        # Places ascend as positions do, and a row that was not full has its empty places last.
+        positions = _in_rows(
+            self.positions.reshape(-1)[places], counts, k, np.asarray(self.keys, dtype=self.positions.dtype)
+        )
+        values = _in_rows(self.values.reshape(-1)[places], counts, k, np.float32(0))
+        return TopRows(positions.reshape(*rows, k), values.reshape(*rows, k), self.keys)
 
     def encoded(self) -> tuple[str, str, bytes]:
         """How the values and the positions are written, and the bytes of both: positions first, in byte planes."""
@@ -73,10 +72,32 @@ class TopRows:
         return kind, steps.dtype.name, np.ascontiguousarray(planes).tobytes() + values
 
 
-def _at(weights: FloatArray, positions: Positions, keys: int) -> FloatArray:
-    values = np.take_along_axis(weights, np.minimum(positions, keys - 1).astype(np.intp), axis=-1)
-    values[positions == keys] = 0
-    return values
+def _largest(sizes: FloatArray, k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Where the largest ``k`` of each row of ``sizes`` (row, place) are that are not next to nothing, and how many.
+
+    NaN counts as large: it is held, and shown as missing. Of equal sizes the first are taken. The places are those of
+    the flat array, ascending. Sorting values is several times quicker than sorting their places, so the k-th largest
+    is found first.
+    """
+    sizes = np.where(np.isnan(sizes), np.float32(np.inf), sizes)
+    least = np.partition(sizes, sizes.shape[1] - k, axis=1)[:, sizes.shape[1] - k, None]
+    chosen = sizes >= np.maximum(least, np.float32(LEAST))
+    counts = np.count_nonzero(chosen, axis=1)
+    rows = np.flatnonzero(counts > k)
+    if len(rows):
+        equal = sizes[rows] == least[rows]
+        wanted = k - counts[rows] + np.count_nonzero(equal, axis=1)
+        chosen[rows] &= ~equal | (np.cumsum(equal, axis=1) <= wanted[:, None])
+    return np.flatnonzero(chosen), np.minimum(counts, k)
+
+
+def _in_rows(found: Array, counts: npt.NDArray[np.intp], k: int, empty: Any) -> Array:
+    """``found``, which has ``counts`` entries for each row, as (row, k); ``empty`` fills the places that are left."""
+    if len(found) == len(counts) * k:
+        return found.reshape(-1, k)
+    filled = np.full((len(counts), k), empty, dtype=found.dtype)
+    filled[np.arange(k) < counts[:, None]] = found
+    return filled
 
 
 def _position_type(keys: int) -> np.dtype[np.unsignedinteger[Any]]:
