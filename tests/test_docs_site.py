@@ -78,7 +78,7 @@ def test_a_link_out_of_the_docs_must_lead_to_a_file(tmp_path: Path) -> None:
     finally:
         sys.path.remove(str(ROOT / "docs"))
     assert hooks.page_of(hooks.target_of("plugins/attncore-onnx")) == "repository/plugins/attncore-onnx.md"
-    with pytest.raises(Exception, match=r"\.\./nothing\.md is no Markdown file"):
+    with pytest.raises(Exception, match=r"\.\./nothing\.md is no page, notebook"):
         hooks.target_of("nothing.md")
 
 
@@ -141,7 +141,7 @@ class Reader:
         )
         self.site, self.problems = site, list[str]()
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("console", lambda message: self._note(message.type in ("error", "warning"), message.text))
         self.page.on("pageerror", lambda error: self._note(True, str(error)))
         self.page.on("request", lambda request: self._note(not self._inside(request.url), request.url))
