@@ -5,6 +5,7 @@
  */
 
 import { element, freshId } from "../shell/dom";
+import type { Measure } from "./rulers";
 import { rowAt, visibleRows, type ColumnSize, type VisibleRows } from "./token-column-rows";
 
 export interface ColumnToken {
@@ -29,8 +30,14 @@ export interface ColumnMarks {
 interface RowParts {
   readonly row: HTMLElement;
   readonly token: HTMLElement;
-  readonly figure: HTMLElement;
+  readonly figure: Text;
+  /** How it is marked now. */
+  mark: number;
 }
+
+const PINNED = 1;
+const CURSOR = 2;
+const MATCH = 4;
 
 export class TokenColumn {
   readonly element: HTMLElement;
@@ -42,6 +49,9 @@ export class TokenColumn {
   private readonly rows = new Map<number, RowParts>();
   private readonly spare: RowParts[] = [];
   private end: number | null = null;
+  private active: string | null = null;
+  private measure: Measure | null = null;
+  private room = 0;
 
   constructor(side: "query" | "key") {
     this.id = freshId(side);
@@ -87,16 +97,17 @@ export class TokenColumn {
     }
   }
 
+  /** Changes only what differs from before: this runs whenever the pointer moves. */
   mark(marks: ColumnMarks): void {
-    for (const [row, { row: option, figure }] of this.rows) {
-      option.setAttribute("aria-selected", String(marks.pinned === row));
-      option.classList.toggle("attn-pinned", marks.pinned === row);
-      option.classList.toggle("attn-cursor", marks.cursor === row);
-      option.classList.toggle("attn-match", marks.matches.has(row));
+    for (const [row, parts] of this.rows) {
+      const mark = (marks.pinned === row ? PINNED : 0) | (marks.cursor === row ? CURSOR : 0) | (marks.matches.has(row) ? MATCH : 0);
+      if (mark !== parts.mark) paintMark(parts, mark);
       const text = marks.figure(row);
-      if (figure.textContent !== text) figure.textContent = text;
+      if (parts.figure.data !== text) parts.figure.data = text;
     }
     const active = marks.cursor !== null && this.rows.has(marks.cursor) ? `${this.id}-${marks.cursor}` : null;
+    if (active === this.active) return;
+    this.active = active;
     if (active === null) this.element.removeAttribute("aria-activedescendant");
     else this.element.setAttribute("aria-activedescendant", active);
   }
@@ -110,12 +121,18 @@ export class TokenColumn {
   }
 
   isPinned(row: number): boolean {
-    return this.rows.get(row)?.row.classList.contains("attn-pinned") ?? false;
+    return ((this.rows.get(row)?.mark ?? 0) & PINNED) !== 0;
   }
 
   /** The number that is written beside a row in the window. */
   figure(row: number): string {
-    return this.rows.get(row)?.figure.textContent ?? "";
+    return this.rows.get(row)?.figure.data ?? "";
+  }
+
+  /** The pixels that a token may take: what is wider is cut off. Asking the browser instead would have it lay out the page. */
+  setRoom(room: number, measure: Measure): void {
+    this.room = room;
+    this.measure = measure;
   }
 
   /** The row under a pointer; null beside the rows. */
@@ -128,7 +145,7 @@ export class TokenColumn {
     const parts = this.rows.get(row);
     const token = this.tokens[row];
     if (parts === undefined || token === undefined) return null;
-    if (parts.token.scrollWidth <= parts.token.clientWidth && token.text === token.whole) return null;
+    if (token.text === token.whole && (this.measure === null || this.measure(token.text) <= this.room)) return null;
     parts.row.title = token.whole;
     return token.whole;
   }
@@ -148,7 +165,7 @@ export class TokenColumn {
     parts.row.style.height = `${this.size.rowHeight}px`;
     parts.row.style.lineHeight = `${this.size.rowHeight}px`;
     parts.token.textContent = token.text;
-    parts.figure.textContent = "";
+    parts.figure.data = "";
     this.rows.set(row, parts);
     this.element.append(parts.row);
   }
@@ -173,6 +190,18 @@ function sameTokens(left: readonly ColumnToken[], right: readonly ColumnToken[])
 function newRow(): RowParts {
   // bdi: a token that reads from right to left must not turn its neighbours around.
   const token = element("bdi", { class: "attn-column-token" });
-  const figure = element("span", { class: "attn-column-figure attn-number" });
-  return { row: element("div", { class: "attn-column-row", role: "option" }, token, figure), token, figure };
+  const figure = document.createTextNode("");
+  const number = element("span", { class: "attn-column-figure attn-number" });
+  number.append(figure);
+  const row = element("div", { class: "attn-column-row", role: "option", "aria-selected": "false" }, token, number);
+  return { row, token, figure, mark: 0 };
+}
+
+function paintMark(parts: RowParts, mark: number): void {
+  const { row } = parts;
+  parts.mark = mark;
+  row.setAttribute("aria-selected", String((mark & PINNED) !== 0));
+  row.classList.toggle("attn-pinned", (mark & PINNED) !== 0);
+  row.classList.toggle("attn-cursor", (mark & CURSOR) !== 0);
+  row.classList.toggle("attn-match", (mark & MATCH) !== 0);
 }

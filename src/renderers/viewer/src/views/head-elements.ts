@@ -83,9 +83,12 @@ function placeHeadings({ querySide, keySide, middle }: HeadElements, layout: Hea
   middle.classList.toggle("attn-arrow-only", lines.width < MIDDLE_WORDS);
 }
 
-export function nameElements({ querySide, keySide }: HeadElements, headings: Headings): void {
+/** Returns whether the names are other ones than before. */
+export function nameElements({ querySide, keySide }: HeadElements, headings: Headings): boolean {
+  if (querySide.name.textContent === headings.query && keySide.name.textContent === headings.key) return false;
   querySide.name.textContent = headings.query;
   keySide.name.textContent = headings.key;
+  return true;
 }
 
 function createSide(side: "query" | "key"): SideHeading {

@@ -137,17 +137,22 @@ export class HeadPainter {
     const { figures, style, order, colours, scene } = parts;
     const { format } = this.context;
     const caption = figuresCaption(figures, this.weights.series.map((series) => series.label));
-    elements.keySide.caption.textContent = figures?.kind === "query" ? caption : "";
-    elements.querySide.caption.textContent = figures?.kind === "key" ? caption : "";
+    write(elements.keySide.caption, figures?.kind === "query" ? caption : "");
+    write(elements.querySide.caption, figures?.kind === "key" ? caption : "");
     const series = this.weights.series.length;
     const always = scene.kind === "all" ? 0 : alwaysDrawn(series);
     const counts = { drawn: order.length, found: this.lines.length, threshold: scale.threshold };
-    elements.status.textContent = drawnSentence({ ...counts, always, series });
+    write(elements.status, drawnSentence({ ...counts, always, series }));
     const legend = `${colours.dark} ${scale.scale} ${scale.top} ${scale.threshold} ${JSON.stringify(style)}`;
     if (legend === this.legend) return;
     this.legend = legend;
     fillLegend(elements.legend, scale, style, colours, format);
   }
+}
+
+/** Unchanged text is left alone, as the browser would lay it out again. */
+function write(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /** The same orange as in the style sheet, which is told from all text and from the accent. */

@@ -10,6 +10,8 @@ import type { Listing } from "./head-listing";
 
 /** As bold as a token becomes when it is pinned or found: it must not be cut off then. */
 const BOLD = "600";
+/** On both sides of a token together, as in the style sheet. */
+const TEXT_PADDING = 16;
 
 export class HeadScroll {
   layout: HeadLayout = headLayout(0, 0, 0, 0);
@@ -30,6 +32,8 @@ export class HeadScroll {
     placeElements(this.elements, this.layout, height + this.length);
     const [queryText, keyText] = [queries, keys].map(textWidth);
     this.layout = headLayout(scroller.clientWidth, height, queryText ?? 0, keyText ?? 0);
+    queries.setRoom(this.layout.queryText.width - TEXT_PADDING, measureLike(queries.element, BOLD));
+    keys.setRoom(this.layout.keyText.width - TEXT_PADDING, measureLike(keys.element, BOLD));
     placeElements(this.elements, this.layout, height + this.length);
     this.move();
   }

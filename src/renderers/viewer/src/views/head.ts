@@ -3,6 +3,7 @@
 import { matchingPositions } from "../data/search";
 import type { TokenColumn } from "../draw/token-column";
 import type { Selection } from "../state/selection";
+import { HeadAhead } from "./head-ahead";
 import { hasEdge, rowOnEdge } from "./head-edges";
 import { createElements, nameElements, type HeadElements } from "./head-elements";
 import { EDGE_WIDTH } from "./head-layout";
@@ -52,6 +53,7 @@ class HeadView {
   private readonly keys: HeadKeys;
   private readonly tooltip: HeadTooltip;
   private readonly pointer: PointerWatch;
+  private readonly ahead: HeadAhead;
   private readonly stops: readonly (() => void)[];
   private listing: Listing = listingOf([], []);
   private matches: Matches = { query: new Set(), key: new Set() };
@@ -66,6 +68,7 @@ class HeadView {
     const { store } = context;
     this.weights = new HeadWeights(context.reader);
     this.painter = new HeadPainter(context, this.weights);
+    this.ahead = new HeadAhead(context);
     this.elements = createElements([this.painter.picture.canvas, this.painter.stressed.canvas]);
     this.scroll = new HeadScroll(this.elements);
     this.tooltip = new HeadTooltip(context, this.elements, this.painter, this.weights);
@@ -88,8 +91,8 @@ class HeadView {
   }
 
   redraw(): void {
-    this.nameColumns();
     this.scroll.fit(this.listing);
+    if (this.nameColumns()) this.scroll.fit(this.listing);
     this.track(this.fetch());
   }
 
@@ -97,6 +100,7 @@ class HeadView {
     this.ticket += 1;
     clearTimeout(this.parts);
     clearTimeout(this.settling);
+    this.ahead.stop();
     for (const stop of this.stops) stop();
   }
 
@@ -125,8 +129,8 @@ class HeadView {
     this.weights.reset(selection.item, this.listing.queryRange, this.listing.keyRange);
     if (this.explainEmpty()) return;
     const names = headingsOf(context);
-    this.nameColumns();
     const changed = [
+      this.nameColumns(),
       elements.queries.setTokens(columnTokens(context.queryAxis(), selection.item, this.listing.queries), names.query),
       elements.keys.setTokens(columnTokens(context.keyAxis(), selection.item, this.listing.keys), names.key),
     ];
@@ -135,12 +139,14 @@ class HeadView {
       this.scroll.fit(this.listing);
     }
     this.findMatches();
-    this.track(this.fetch());
+    const start = performance.now();
+    this.track(this.fetch().then(() => this.ahead.plan(this.listing, performance.now() - start)));
   }
 
-  private nameColumns(): void {
-    const narrow = this.elements.root.clientWidth < ROOM_FOR_NAMES;
-    nameElements(this.elements, narrow ? shortHeadings(this.context) : headingsOf(this.context));
+  /** Returns whether the names are other ones than before. */
+  private nameColumns(): boolean {
+    const narrow = (this.scroll.layout.width || this.elements.root.clientWidth) < ROOM_FOR_NAMES;
+    return nameElements(this.elements, narrow ? shortHeadings(this.context) : headingsOf(this.context));
   }
 
   /** Paints when all that is in the window has come; before that what there is, where it takes long. */
