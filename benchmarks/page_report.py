@@ -109,10 +109,7 @@ def compared(result: dict[str, Any]) -> list[str]:
         "",
         side_by_side(result),
         "",
-        "Why there is no number:",
-        "",
-        *failures(result),
-        "",
+        *(["Why there is no number:", "", *failures(result), ""] if failures(result) else []),
         "How each is used, and how it is measured:",
         "",
         "- **BertViz**: `head_view` and `model_view`, the HTML that they return. **CircuitsVis**: `attention_heads`, "
