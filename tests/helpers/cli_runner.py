@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from click.testing import Result
+from typing import Any
+
 from typer.testing import CliRunner
 
 from attncore.cli import app
 
 
-def run(*arguments: str) -> Result:
-    """What the command prints and returns."""
+def run(*arguments: str) -> Any:
+    """What the command prints and returns, as Click's ``Result``, which Typer has under a name of its own."""
     return CliRunner().invoke(app, list(arguments))
 
 
