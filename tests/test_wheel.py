@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
+from email import message_from_string
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from clean_copy import clean_copy, tracked_files
 
 ROOT = Path(__file__).parent.parent
+if not (ROOT / ".git").exists():
+    pytest.skip("this is no git checkout, so there is no list of files to compare with", allow_module_level=True)
 # Where each folder of the repository is installed, and which of its files are.
 INSTALLED = {
     "src/attncore/": "attncore/",
@@ -19,16 +24,6 @@ INSTALLED = {
     "src/renderers/": "attncore/renderers/",
     "examples/": "attncore/examples/",
 }
-
-
-def tracked_files() -> list[str]:
-    """The files that git knows, as paths from the root."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no git checkout, so there is no list of files to compare with")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return [
-        name for name in listed.stdout.split("\0") if name and ((ROOT / name).exists() or (ROOT / name).is_symlink())
-    ]
 
 
 def expected_modules(tracked: list[str]) -> set[str]:
@@ -48,10 +43,7 @@ def expected_modules(tracked: list[str]) -> set[str]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the sdist of a copy that holds the tracked files and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
-    copy, out = folder / "copy", folder / "dist"
-    for name in tracked_files():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    copy, out = clean_copy(folder / "copy"), folder / "dist"
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -125,3 +117,29 @@ def test_the_wheel_works_where_the_source_is_not(built: Path, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(tmp_path))
+
+
+def test_the_metadata_says_what_is_needed(built: Path) -> None:
+    """Each extra of pyproject.toml is offered, the core asks for what it imports and no framework, and for Python."""
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_string(wheel.read(name).decode())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {requirement.split(">")[0] for requirement in metadata.get_all("Requires-Dist") if ";" not in requirement}
+    assert needed == {"numpy", "pluggy", "safetensors", "rich", "typer"}
+    assert set(metadata.get_all("Provides-Extra")) == set(project["optional-dependencies"])
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Version"] == version("attncore")
+    assert metadata.get_payload().startswith("# attncore")
+
+
+def test_the_sdist_holds_what_is_tracked_and_nothing_else(built: Path) -> None:
+    """No file is in the archive that git does not know, and the source and its licence are all there."""
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        files = {member.name.partition("/")[2] for member in archive if not member.isdir()}
+    made = {name for name in files if name.startswith("attncore.egg-info/") or name in ("PKG-INFO", "setup.cfg")}
+    tracked = set(tracked_files())
+    assert files - made <= tracked
+    needed = {name for name in tracked if name.startswith("src/") and name.endswith(".py") and name.count("/") == 2}
+    assert needed | {"LICENSE", "README.md", "pyproject.toml"} <= files

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from environment_rows import VERSIONS
+
 PAGE = Path(__file__).parent.parent / "docs" / "environments.md"
-_VERSIONS = {"highest": "newest", "lowest-direct": "lowest allowed"}
 Result = dict[str, Any]
 INTRODUCTION = """\
 Written by `make environments`. Each row is a clean virtual environment with the wheel, built from the source archive,
@@ -20,7 +21,7 @@ too."""
 
 def line(result: Result) -> str:
     """One result for the terminal, with the reason where it did not pass."""
-    said = f"{result['name']}, Python {result['python']}, {_VERSIONS[result['resolution']]}: {result['result']}"
+    said = f"{result['name']}, Python {result['python']}, {VERSIONS[result['resolution']]}: {result['result']}"
     return said if result["result"] == "passed" else f"{said}\n    {result['found']}"
 
 
@@ -32,7 +33,7 @@ def table(results: Sequence[Result]) -> str:
         found = result["result"] if result["result"] != "not to be had here" else f"not run: {result['found']}"
         tests = result.get("tests", "").split(" in ")[0].strip("= ")
         lines.append(
-            f"| {result['name']} | {result['python']} | {_VERSIONS[result['resolution']]}"
+            f"| {result['name']} | {result['python']} | {VERSIONS[result['resolution']]}"
             f"{': ' if versions else ''}{versions} | {found} | {tests} |"
         )
     return "\n".join(lines)

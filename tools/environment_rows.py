@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+VERSIONS = {"highest": "newest", "lowest-direct": "lowest allowed"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -21,6 +23,11 @@ class Row:
     test_needs: tuple[str, ...] = ()
     # Tests left out with the lowest versions, each with its reason below.
     without: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What it is called, for example "jax, Python 3.11, lowest allowed"."""
+        return f"{self.name}, Python {self.python}, {VERSIONS[self.resolution]}"
 
 
 @dataclass(frozen=True)

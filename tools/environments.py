@@ -1,8 +1,8 @@
 """Install the wheel into clean environments, a row each, and try it there: one extra alone, an old and a new Python.
 
     python tools/environments.py                 # every row
-    python tools/environments.py jax tensorflow  # rows whose name begins so
-    python tools/environments.py --write         # and write the result file that docs/environments.md is made of
+    python tools/environments.py "jax, " lowest  # rows whose title has one of these
+    python tools/environments.py --write         # and write the result file and docs/environments.md
 
 A row with the lowest versions that pyproject.toml allows also runs the tests that concern it. What is not to be had
 here (no wheel for that Python, a build for GPUs only) is said, and is no failure.
@@ -30,7 +30,7 @@ CHECKS = Path(__file__).parent / "environment_checks"
 RESULT = Path(__file__).parent / "results" / "environments.json"
 UV = (sys.executable, "-m", "uv")
 # The checks' folder goes to the end of the path, so that no file of it stands in front of a library's.
-_RUN = (
+RUN = (
     "import runpy, sys; sys.path.append(sys.argv[1]); runpy.run_path(sys.argv[1] + '/' + sys.argv[2], None, '__main__')"
 )
 # A check or the tests of one row.
@@ -133,7 +133,7 @@ def tried(row: Row, place: Workplace) -> dict[str, Any]:
         must_run(*install, "--requirement", place.folder / "versions.txt")
         must_run(*install, "--no-deps", place.wheel)
         result["versions"] = {name: dict(_pairs(versions)).get(name, "") for name in row.shown}
-        result["found"] = must_run(folder / "bin" / "python", "-P", "-c", _RUN, CHECKS, row.check, cwd=place.folder)
+        result["found"] = must_run(folder / "bin" / "python", "-P", "-c", RUN, CHECKS, row.check, cwd=place.folder)
         result["found"] = result["found"].strip().splitlines()[-1]
         if row.tests:
             # What tests need must not bring newer versions of what is tried.
@@ -158,7 +158,9 @@ def tests_passed(row: Row, folder: Path) -> str:
     """
     python = folder / "bin" / "python"
     left_out = [f"--deselect={name}" for name in row.without]
-    printed = must_run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *row.tests, *left_out, cwd=ROOT)
+    # Without the options of plugins that only the development environment has.
+    options = ("-q", "-ra", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib --strict-markers")
+    printed = must_run(python, "-m", "pytest", *options, *row.tests, *left_out, cwd=ROOT)
     return printed.strip().splitlines()[-1]
 
 
@@ -183,12 +185,12 @@ def _key(result: dict[str, Any]) -> tuple[str, str, str]:
 def main() -> int:
     """Every row asked for; the exit status says whether one failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="rows whose name begins so; all by default")
+    parser.add_argument("words", nargs="*", help="only rows whose title has one of these; all by default")
     parser.add_argument("--write", action="store_true", help="write the result file and docs/environments.md")
     asked = parser.parse_args()
     pythons = installed_pythons()
     everything = rows(tuple(pythons))
-    chosen = [row for row in everything if not asked.names or row.name.startswith(tuple(asked.names))]
+    chosen = [row for row in everything if not asked.words or any(word in row.title for word in asked.words)]
     results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -2,7 +2,7 @@
 
     python tools/mutation.py                  # every fault of `mutants.py`
     python tools/mutation.py sinks window     # faults whose description has one of these words
-    python tools/mutation.py --write          # and write docs/mutants.md
+    python tools/mutation.py --write          # and write the result file and docs/mutants.md
 
 A fault that no test notices is a missing test: the command fails and names it.
 """
@@ -10,12 +10,13 @@ A fault that no test notices is a missing test: the command fails and names it.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "mutants.md"
+RESULT = Path(__file__).parent / "results" / "mutants.json"
 # A fault may make a loop endless: that is noticed too.
 _SECONDS = 1200
 INTRODUCTION = """\
@@ -106,15 +108,26 @@ def check_unbroken(mutants: Sequence[Mutant]) -> None:
             broken(mutant, clean_copy(Path(folder).resolve() / f"copy-{number}"))
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
-    """docs/mutants.md."""
-    noticed = sum(one.noticed_by is not None for one in outcomes)
-    lines = [INTRODUCTION, "", f"{noticed} of {len(outcomes)} faults are noticed.", ""]
+def page(noticed_by: Mapping[str, str | None]) -> str:
+    """docs/mutants.md, from the first test that noticed each fault."""
+    ran = [one for one in MUTANTS if one.fault in noticed_by]
+    noticed = sum(noticed_by[one.fault] is not None for one in ran)
+    lines = [INTRODUCTION, "", f"{noticed} of {len(ran)} faults are noticed.", ""]
     lines += ["| fault | in | first noticed by |", "|---|---|---|"]
-    for one in outcomes:
-        seen = f"`{one.noticed_by}`" if one.noticed_by else "**nothing**"
-        lines.append(f"| {one.mutant.fault} | `{one.mutant.path.removeprefix('src/')}` | {seen} |")
+    for one in ran:
+        seen = f"`{noticed_by[one.fault]}`" if noticed_by[one.fault] else "**nothing**"
+        lines.append(f"| {one.fault} | `{one.path.removeprefix('src/')}` | {seen} |")
     return "\n".join(lines) + "\n"
+
+
+def written(outcomes: Sequence[Outcome]) -> None:
+    """Put these into the result file, in place of earlier ones of the same faults, and write the page anew."""
+    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    known |= {one.mutant.fault: one.noticed_by for one in outcomes}
+    RESULT.write_text(
+        json.dumps({one.fault: known[one.fault] for one in MUTANTS if one.fault in known}, indent=1) + "\n"
+    )
+    PAGE.write_text(page(known), encoding="utf-8")
 
 
 def main() -> int:
@@ -122,16 +135,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("words", nargs="*", help="only faults whose description has one of these; all by default")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="write docs/mutants.md")
+    parser.add_argument("--write", action="store_true", help="write the result file and docs/mutants.md")
     asked = parser.parse_args()
     chosen = [one for one in MUTANTS if not asked.words or any(word in one.fault for word in asked.words)]
     check_unbroken(chosen)
+    outcomes: list[Outcome] = []
     with ThreadPoolExecutor(asked.jobs) as pool:
-        outcomes = list(pool.map(outcome, chosen))
+        for one in pool.map(outcome, chosen):
+            outcomes.append(one)
+            if asked.write:
+                written(outcomes)
     missed = [one.mutant.fault for one in outcomes if one.noticed_by is None]
     print(f"{len(outcomes) - len(missed)} of {len(outcomes)} faults were noticed")
-    if asked.write:
-        PAGE.write_text(page(outcomes), encoding="utf-8")
     return 1 if missed else 0
 
 
