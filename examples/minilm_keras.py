@@ -45,7 +45,7 @@ class Embeddings(layers.Layer):  # type: ignore[misc]
     def call(self, ids: Any) -> Any:
         """(batch, tokens) to (batch, tokens, dim)."""
         places = ops.arange(ops.shape(ids)[1])
-        return self.word(ids) + self.position(places)[None] + self.segment(ops.zeros_like(ids))
+        return self.word(ids) + ops.expand_dims(self.position(places), 0) + self.segment(ops.zeros_like(ids))
 
 
 def exact_gelu(x: Any) -> Any:
@@ -65,7 +65,7 @@ def make_model() -> keras.Model:
     x = norm("embeddings_norm")(Embeddings(name="embeddings")(ids))
     for i in range(LAYERS):
         attention = layers.MultiHeadAttention(HEADS, DIM // HEADS, name=f"layer_{i}_attention")
-        x = norm(f"layer_{i}_attention_norm")(x + attention(x, x, attention_mask=mask[:, None, :]))
+        x = norm(f"layer_{i}_attention_norm")(x + attention(x, x, attention_mask=ops.expand_dims(mask, 1)))
         inner = layers.Dense(INNER, activation=exact_gelu, name=f"layer_{i}_inner")(x)
         x = norm(f"layer_{i}_norm")(x + layers.Dense(DIM, name=f"layer_{i}_outer")(inner))
     return keras.Model([ids, mask], x, name="minilm")
