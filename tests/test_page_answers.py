@@ -268,7 +268,7 @@ def test_a_layer_without_vectors_says_so() -> None:
     asked = {"ask": "vectors", "layer": 1, "head": 0, "item": 0, "queries": [0, 1], "keys": [0, 1]}
     answer, buffer = Answers(example_trace()).answer(asked)
     assert buffer == b""
-    assert 'layer 1 "layers.1.attention": no queries and keys were captured' in answer["error"]
+    assert 'layer 1 "layers.1.attention": No queries and keys were captured' in answer["error"]
 
 
 TILE: Json = {"ask": "tile", "layer": 0, "head": 0, "item": 0, "queries": [0, 12], "keys": [0, 12]} | {

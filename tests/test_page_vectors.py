@@ -88,9 +88,11 @@ def test_a_bias_that_is_a_mask_stays_finite() -> None:
 
 
 def test_large_vectors_are_left_out_unless_asked_for() -> None:
-    """Every layer says so, and what to do."""
+    """Every layer says so, and what to do. What is large: more than there is room for beside all weights."""
     trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)
-    page = page_in(trace, 8_000_000)
+    assert len([name for name in page_in(trace, 8_000_000).blocks if name.startswith("vectors")]) == 8
+    page = page_in(trace, 3_300_000)
+    assert page.info["precision"]["kind"] == "log8"
     assert not [name for name in page.blocks if name.startswith("vectors")]
     assert all(layer["vectors"] is None for layer in page.info["layers"])
     assert all('view="neuron"' in layer["noVectors"] for layer in page.info["layers"])
@@ -103,7 +105,7 @@ def test_asked_for_vectors_are_those_nearest_to_the_layer_shown() -> None:
     trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)
     payload = payload_of(trace, Start(layer=5), room=2_000_000, vectors=True)
     held = [layer["vectors"] is not None for layer in payload.description["layers"]]
-    assert held == [False, False, False, False, True, True, True, False]
+    assert held == [False, False, False, True, True, True, True, False]
     assert payload.length() <= 2_000_000
     assert "no room for the queries" in payload.description["layers"][0]["noVectors"]
     assert payload.description["precision"]["kind"] == "top"

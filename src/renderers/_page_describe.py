@@ -23,8 +23,8 @@ FORMAT = 1
 PrecisionKind = Literal["exact", "float16", "log8", "top"]
 Theme = Literal["light", "dark", "auto"]
 NO_VECTORS_CAPTURED = (
-    'no queries and keys were captured for this layer; capture the model with keep="qk" to see them '
-    "(some operations show their weights only)"
+    'No queries and keys were captured for this layer. Capture the model with keep="qk" to see them '
+    "(some operations show their weights only)."
 )
 
 

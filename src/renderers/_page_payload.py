@@ -15,7 +15,7 @@ from attncore.errors import OptionError
 
 from ._page_describe import HeldLayer, Precision, Start, describe_trace
 from ._page_encode import LEAST, LOG8_SENTENCE, Block
-from ._page_plan import FEWEST_KEYS, Plan, bytes_needed, plans
+from ._page_plan import FEWEST_KEYS, Plan, bytes_needed, plans, text_of_all
 from ._page_vectors import ShownVectors, vectors_asked, vectors_unasked
 from ._page_weights import ShownLayer, shown_layers
 
@@ -50,7 +50,13 @@ def json_text(value: Any) -> str:
 
 
 def payload_of(
-    trace: AttentionTrace, start: Start, *, room: int, vectors: bool, facts: Sequence[tuple[str, str]] = ()
+    trace: AttentionTrace,
+    start: Start,
+    *,
+    room: int,
+    vectors: bool,
+    aim: int | None = None,
+    facts: Sequence[tuple[str, str]] = (),
 ) -> Payload:
     """The trace in at most ``room`` bytes.
 
@@ -59,6 +65,8 @@ def payload_of(
         start: what the page opens with.
         room: bytes for description and blocks.
         vectors: whether query and key vectors are wanted although they are large.
+        aim: so many bytes are fine without having been asked for: where all weights are in less, vectors may take the
+            rest. None for ``room``.
         facts: further lines about the trace.
 
     Raises:
@@ -71,7 +79,12 @@ def payload_of(
             f"the tokens and names of this trace alone take {describe.least_length():,} bytes, and there is room for "
             f"{room:,}; give a larger max_bytes, or fewer layers (layers=…)"
         )
-    shown = vectors_asked(trace, start.layer or 0, left) if vectors else vectors_unasked(trace, left / 4)
+    if vectors:
+        shown = vectors_asked(trace, start.layer or 0, left)
+    else:
+        unasked = left - room + min(room, room if aim is None else aim)
+        weights = text_of_all(trace, unasked)
+        shown = vectors_unasked(trace, 0 if weights is None else unasked - weights)
     left -= sum(one.text_length for one in shown)
     for plan in plans(trace, left):
         payload = _fitting(describe, shown, plan, room)

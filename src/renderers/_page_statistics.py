@@ -70,7 +70,7 @@ def _levels(layer: AttentionLayer, item: int, axis: TokenAxis) -> list[list[floa
         return [[None] * len(_LEVEL_COUNTS)] * heads
     weights = np.asarray(layer.weights[item, :, ::step])[:, counted].astype(np.float32)
     np.nan_to_num(weights, copy=False)
-    most = min(keys, max(_LEVEL_COUNTS))
+    most = min(keys, int(max(_LEVEL_COUNTS)))
     largest = np.partition(weights, keys - most, axis=-1)[..., keys - most :].reshape(heads, -1)
     largest.sort(axis=-1)
     places = [max(1, round(count * len(counted))) for count in _LEVEL_COUNTS]

@@ -24,6 +24,8 @@ from ._page_start import VIEWS, checked_height, start_of, whole
 # What a file may take by the length of the longest axis: mail, notebooks and browsers take these easily.
 _BYTES_BY_LENGTH = ((512, 16_000_000), (1024, 24_000_000))
 _MOST_BYTES = 32_000_000
+# Up to so many tokens a page is kept this small, unless what was asked for is larger: it is sent by mail.
+_SHORT, _SHORT_BYTES = 128, 3_000_000
 # A trace that stands alone in a notebook's cell is shown in little time and space.
 _GLANCE_BYTES = 8_000_000
 _GLANCE_WEIGHTS = 200_000_000
@@ -84,7 +86,8 @@ class D3Renderer:
             raise OptionError(
                 f"max_bytes is {limit:,}, and the page without any numbers takes {empty:,} bytes; give more"
             )
-        payload = payload_of(shown, start, room=limit - empty, vectors=view == "neuron", facts=facts)
+        aim = min(limit, _SHORT_BYTES if _longest(shown) <= _SHORT else limit) - empty
+        payload = payload_of(shown, start, room=limit - empty, vectors=view == "neuron", aim=aim, facts=facts)
         page = page_of(payload, title, theme, viewer)
         precision, length = payload.description["precision"], len(page.encode())
         details = {"view": view, "precision": precision["kind"], "held": precision["sentence"], "bytes": length}
@@ -195,11 +198,15 @@ def _shown(trace: AttentionTrace, layers: LayerSelector) -> tuple[AttentionTrace
 def _checked_limit(max_bytes: int | None, shown: AttentionTrace) -> int:
     if max_bytes is not None:
         return whole(max_bytes, "max_bytes is a number of bytes, such as 16_000_000")
-    longest = max(axis.length for axis in shown.axes.values())
+    longest = _longest(shown)
     for length, limit in _BYTES_BY_LENGTH:
         if longest <= length:
             return limit
     return _MOST_BYTES
+
+
+def _longest(shown: AttentionTrace) -> int:
+    return max(axis.length for axis in shown.axes.values())
 
 
 def _title(trace: AttentionTrace) -> str:

@@ -65,7 +65,8 @@ class DecodedPage:
         for name, shape in shapes.items():
             if shape is not None:
                 length = 2 * int(np.prod(shape))
-                found[name] = np.frombuffer(data[:length], "<f2").astype(np.float64).reshape(shape)
+                low, high = np.frombuffer(data[:length], np.uint8).astype(np.uint16).reshape(2, -1)
+                found[name] = (low + 256 * high).view(np.float16).astype(np.float64).reshape(shape)
                 data = data[length:]
         if reading["allowed"] is not None:
             count = int(np.prod(reading["allowed"]))

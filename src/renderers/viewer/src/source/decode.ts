@@ -68,6 +68,17 @@ export function float16(bytes: Uint8Array): Float32Array {
   return values;
 }
 
+/** Two byte planes (all low bytes, then all high ones) as the numbers' own bytes. */
+export function interleaved(planes: Uint8Array): Uint8Array {
+  const count = planes.length / 2;
+  const bytes = new Uint8Array(planes.length);
+  for (let place = 0; place < count; place += 1) {
+    bytes[2 * place] = planes[place]!;
+    bytes[2 * place + 1] = planes[count + place]!;
+  }
+  return bytes;
+}
+
 /** Numbers split into byte planes (all low bytes, then all next bytes, …) put together again. */
 export function joinedPlanes(bytes: Uint8Array, count: number, planes: number): Uint32Array {
   const values = new Uint32Array(count);

@@ -1,7 +1,7 @@
 /** Query and key vectors of one embedded layer, with its bias and mask where they were written. */
 
 import type { VectorsBlock } from "./blocks";
-import { float16, unpackedBits } from "./decode";
+import { float16, interleaved, unpackedBits } from "./decode";
 import { lengthOf } from "./pool";
 import type { VectorRequest, Vectors } from "./source";
 import type { LayerInfo } from "./trace-info";
@@ -22,7 +22,7 @@ export class LayerVectors {
     const take = (count: number): Float32Array => {
       const part = bytes.subarray(offset, offset + 2 * count);
       offset += 2 * count;
-      return float16(part);
+      return float16(interleaved(part));
     };
     this.query = take(layer.items * layer.heads.length * layer.queries * size.headDim);
     this.key = take(layer.items * size.keyHeads * layer.keys * size.headDim);

@@ -121,7 +121,8 @@ it("shows a negative weight where a cell is one position, and a missing one alwa
 });
 
 it("gives a head the vectors of its key head, with bias and mask", async () => {
-  const half = (values: readonly number[]) => values.flatMap((value) => [0, value === 1 ? 0x3c : value === 2 ? 0x40 : 0]);
+  // All low bytes, then all high ones.
+  const half = (values: readonly number[]) => [...values.map(() => 0), ...values.map((value) => (value === 1 ? 0x3c : value === 2 ? 0x40 : 0))];
   const query = half([1, 2, 2, 1]); // two heads, two queries, one dimension
   const key = half([2, 1]); // one key head
   const bias = half([0, 1]); // (1, 1, 1, 2): the same for every head and query
