@@ -30,7 +30,7 @@ def byte_level(text: str) -> str:
         (["Ġ", "Ċ", "Ċ"], ["␣", "⏎", "⏎"]),
         (["<0x0A>", "<0x09>", "<0x41>"], ["⏎", "⇥", "A"]),
         (["a\nb", "\t", "\r", " ", ""], ["a⏎b", "⇥", "␍", "␣", "∅"]),
-        (["\x1b[31m", "\x00"], ["�[31m", "�"]),
+        (["\x1b[31m", "\x00", "\ufffd", "\x7f", "\x85"], ["␛[31m", "␀", "\ufffd", "␡", "‹U+0085›"]),
         (["[CLS]", "[SEP]", "[unused12]"], ["[CLS]", "[SEP]", "[unused12]"]),
         (["<s>", "</s>", "<|endoftext|>", "<pad>"], ["<s>", "</s>", "<|endoftext|>", "<pad>"]),
         (["café", "naïve", "日本", "🙂"], ["café", "naïve", "日本", "🙂"]),
@@ -52,6 +52,14 @@ def test_a_piece_of_a_character_shows_its_bytes() -> None:
     """An emoji cut in two tokens is neither dropped nor drawn as something else."""
     first, second = byte_level("🙂")[:2], byte_level("🙂")[2:]
     assert readable(["Ġhi", first, second]) == ("hi", "<0xF0><0x9F>", "<0x99><0x82>")
+
+
+def test_what_is_no_text_in_bytes_keeps_its_letters() -> None:
+    """A word of plain letters among byte-level tokens; only pieces of characters at its ends are given in hex."""
+    word = "Donaudampfschifffahrtskapitän"
+    assert readable(["Ġcat", word]) == ("cat", word)
+    cut = byte_level("日本🙂")[:-2]
+    assert readable(["Ġhi", cut, byte_level("🙂 ok")[2:]]) == ("hi", "日本<0xF0><0x9F>", "<0x99><0x82> ok")
 
 
 def test_plain_words_are_not_taken_for_bytes() -> None:

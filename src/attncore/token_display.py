@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 _SPECIAL = re.compile(r"\[[A-Z]+\d*\]|<\|[^|]*\|>|</?s>|<(?:pad|unk|mask|bos|eos|cls|sep|extra_id_\d+)>", re.IGNORECASE)
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+# A character has at most four bytes, so that at most three of them stand alone.
+_LONGEST_PIECE = 3
 _VISIBLE = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "␣", "": "∅"}
 
 
@@ -42,10 +44,7 @@ def _readable(token: str, byte_level: bool) -> str:
         return token
     text = token
     if byte_level and all(character in _BYTES for character in text):
-        try:
-            text = bytes(_BYTES[character] for character in text).decode()
-        except UnicodeDecodeError:  # a piece of a character: its bytes say more than a replacement sign
-            return "".join(f"<0x{_BYTES[character]:02X}>" for character in text)
+        text = _decoded(text)
         text = text[1:] if text.startswith(" ") and len(text) > 1 else text
     elif text.startswith("##") and len(text) > 2:
         text = text[2:]
@@ -58,4 +57,28 @@ def _readable(token: str, byte_level: bool) -> str:
         text = chr(int(byte.group(1), 16))
     if text in _VISIBLE:
         return _VISIBLE[text]
-    return "".join(_VISIBLE[c] if c in "\n\r\t" else c if c.isprintable() or ord(c) > 0x9F else "�" for c in text)
+    return "".join(map(_visible, text))
+
+
+def _decoded(spelled: str) -> str:
+    """The text of a token that is spelled in bytes, if they are UTF-8 but for a piece of a character at either end.
+
+    The bytes of such a piece say more than a replacement sign. Other bytes are no text: a token of plain words that
+    happens to stand among byte-level ones keeps its letters.
+    """
+    data = bytes(_BYTES[character] for character in spelled)
+    text = data.decode(errors="surrogateescape")
+    inner = text.strip("".join(map(chr, range(0xDC80, 0xDD00))))
+    pieces = len(text) - len(inner)
+    if any(0xDC80 <= ord(character) < 0xDD00 for character in inner) or (inner and pieces > 2 * _LONGEST_PIECE):
+        return spelled
+    return "".join(f"<0x{ord(c) - 0xDC00:02X}>" if 0xDC80 <= ord(c) < 0xDD00 else c for c in text)
+
+
+def _visible(character: str) -> str:
+    if character in "\n\r\t":
+        return _VISIBLE[character]
+    code = ord(character)
+    if code < 0x20 or code == 0x7F:
+        return "␡" if code == 0x7F else chr(0x2400 + code)
+    return f"‹U+{code:04X}›" if 0x80 <= code <= 0x9F else character
