@@ -122,3 +122,17 @@ def test_the_version_is_the_one_of_the_distribution() -> None:
 def test_the_package_is_typed() -> None:
     """Type-checkers of users look for this file."""
     assert (Path(attncore.__file__).parent / "py.typed").is_file()
+
+
+def test_the_hooks_and_the_commands_are_these() -> None:
+    """Plugins and scripts rely on them by name."""
+    from attncore import hookspecs
+    from attncore.cli import app
+
+    hooks = {name for name, value in vars(hookspecs).items() if hasattr(value, "attncore_spec")}
+    assert hooks == {"attncore_register_renderers", "attncore_register_backends"}
+    functions = [command.callback for command in app.registered_commands if command.callback is not None]
+    named = [command.name for command in app.registered_commands if command.name is not None]
+    commands = {function.__name__.replace("_", "-") for function in functions}
+    assert commands == {"trace", "show", "serve", "info", "renderers", "backends", "new-plugin", "demo"}
+    assert set(named) <= commands
