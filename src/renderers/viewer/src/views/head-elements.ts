@@ -2,7 +2,7 @@
 
 import { TokenColumn } from "../draw/token-column";
 import { element } from "../shell/dom";
-import type { HeadLayout, Strip } from "./head-layout";
+import { NUMBER_WIDTH, type HeadLayout, type Strip } from "./head-layout";
 import { hasEdge } from "./head-edges";
 import type { Headings } from "./head-words";
 
@@ -64,6 +64,7 @@ export function placeElements(elements: HeadElements, layout: HeadLayout, conten
   place(keys.element, { left: layout.keyText.left, width: layout.keyText.width + layout.keyFigures.width });
   for (const column of [queries, keys]) {
     column.element.style.setProperty("--attn-figures", `${layout.queryFigures.width}px`);
+    column.element.style.setProperty("--attn-number", `${NUMBER_WIDTH}px`);
     column.element.classList.toggle("attn-edged", hasEdge(column.size));
   }
   placeHeadings(elements, layout);

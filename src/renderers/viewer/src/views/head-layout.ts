@@ -21,8 +21,8 @@ export interface HeadLayout {
 }
 
 export const EDGE_WIDTH = 8;
-/** Of the figures' width, what the number takes. */
-export const NUMBER_WIDTH = 52;
+/** Of the figures' width, what the number takes: "≥ 0.00078" too must be whole. */
+export const NUMBER_WIDTH = 64;
 const EDGE_MARGIN = 6;
 const TEXT_MARGIN = 18;
 const NARROWEST_TEXT = 48;

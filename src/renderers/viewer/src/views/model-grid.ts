@@ -92,6 +92,15 @@ export class ModelGrid {
     return cell === undefined ? null : { layer: cell.layer, head: cell.head };
   }
 
+  /** Whether a head is in the window's right half, and whether in its lower one. */
+  halfOf(place: HeadPlace): { right: boolean; low: boolean } {
+    const found = this.placeOf(place) ?? { row: 0, column: 0 };
+    const { element: window, grid } = this;
+    const x = this.label + (found.column + 0.5) * (grid.side + grid.gap) - window.scrollLeft;
+    const y = HEADER_HEIGHT + (found.row + 0.5) * rowStep(grid) - window.scrollTop;
+    return { right: x > window.clientWidth / 2, low: y > window.clientHeight / 2 };
+  }
+
   /** The row and column of a head. */
   placeOf({ layer, head }: HeadPlace): { row: number; column: number } | null {
     const isHere = (cell: GridCell): boolean => cell.layer === layer && cell.head === head;

@@ -36,7 +36,7 @@ export function movedCell(key: string, { row, column }: Cell, widths: readonly n
 }
 
 export interface GridActions {
-  point(place: HeadPlace | null, event: PointerEvent): void;
+  point(place: HeadPlace | null): void;
   /** The keyboard has come to a head. */
   arrive(place: HeadPlace): void;
   open(place: HeadPlace, inMatrix: boolean): void;
@@ -50,7 +50,7 @@ export function followGrid(grid: ModelGrid, actions: GridActions): () => void {
   const stop = new AbortController();
   const { signal } = stop;
   const { element } = grid;
-  element.addEventListener("pointermove", (event) => actions.point(grid.headAt(event.target), event), { signal });
+  element.addEventListener("pointermove", (event) => actions.point(grid.headAt(event.target)), { signal });
   element.addEventListener("pointerleave", () => actions.leave(), { signal });
   element.addEventListener("click", (event) => {
     const place = grid.headAt(event.target);

@@ -14,12 +14,13 @@ export interface ModelRoom {
   readonly list: boolean;
 }
 
-export type PreviewPlace = "beside" | "below" | "none";
+/** "over": there is no room; it lies over the grid, away from what is pointed at, and only as long as something is. */
+export type PreviewPlace = "beside" | "below" | "over";
 
 export interface ModelLayout {
   readonly grid: ThumbnailGrid;
   readonly place: PreviewPlace;
-  /** Width of the preview beside the grid, or its height below it; 0 without one. */
+  /** Width of the preview beside the grid, or its height below or over it. */
   readonly preview: number;
 }
 
@@ -29,6 +30,10 @@ const BESIDE = 282;
 const BESIDE_MOST = 440;
 const BELOW = 264;
 const BELOW_MOST = 340;
+const OVER = 230;
+const LEAST_OVER = 150;
+/** Of a narrow window, what the enlarged head takes beside its words. */
+const SHARE = 0.52;
 /** Narrower than this, nothing fits beside a grid; lower than this, nothing below. */
 const LEAST_WIDTH = 640;
 const LEAST_HEIGHT = 400;
@@ -37,7 +42,9 @@ export function modelLayout(room: ModelRoom): ModelLayout {
   const { width, height, list } = room;
   const beside = width >= LEAST_WIDTH ? withPreview(room, "beside") : null;
   const below = height >= LEAST_HEIGHT ? withPreview(room, "below") : null;
-  if (beside === null && below === null) return { grid: gridIn(room, 0, 0), place: "none", preview: 0 };
+  if (beside === null && below === null) {
+    return { grid: gridIn(room, 0, 0), place: "over", preview: Math.floor(Math.max(LEAST_OVER, Math.min(OVER, height * 0.6))) };
+  }
   if (beside === null || below === null) return grown(room, (beside ?? below)!);
   // A list goes down, and a preview beside it leaves it all of the height.
   if (list || !isBetter(room, below, beside)) return grown(room, beside);
@@ -58,15 +65,16 @@ function overhang(room: ModelRoom, { grid, place, preview }: ModelLayout): numbe
 }
 
 function withPreview(room: ModelRoom, place: "beside" | "below"): ModelLayout {
-  const grid = place === "beside" ? gridIn(room, BESIDE, 0) : gridIn(room, 0, BELOW);
-  return { grid, place, preview: place === "beside" ? BESIDE : BELOW };
+  const below = Math.floor(Math.min(BELOW, room.width * SHARE));
+  const grid = place === "beside" ? gridIn(room, BESIDE, 0) : gridIn(room, 0, below);
+  return { grid, place, preview: place === "beside" ? BESIDE : below };
 }
 
 /** The preview takes what the grid leaves. */
 function grown(room: ModelRoom, { grid, place, preview }: ModelLayout): ModelLayout {
   const across = room.width - room.label - 2 * MARGIN - room.columns * (grid.side + grid.gap);
   const down = room.height - HEADER_HEIGHT - MARGIN - room.rows * rowStep(grid);
-  const most = place === "beside" ? Math.min(BESIDE_MOST, across, room.height - 170) : Math.min(BELOW_MOST, down);
+  const most = place === "beside" ? Math.min(BESIDE_MOST, across, room.height - 170) : Math.min(BELOW_MOST, down, room.width * SHARE);
   return { grid, place, preview: Math.floor(Math.max(preview, most)) };
 }
 

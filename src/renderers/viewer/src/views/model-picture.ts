@@ -35,6 +35,7 @@ export class PreviewPicture {
   private readonly canvas = element("canvas", { class: "attn-model-large", width: 1, height: 1 });
   private readonly rulers = element("div", { class: "attn-model-rulers" });
   private readonly words = element("div", { class: "attn-model-most attn-muted" });
+  private drawn = "";
 
   constructor(private readonly context: ViewContext) {
     this.element.append(this.rulers, this.canvas, this.words);
@@ -78,8 +79,13 @@ export class PreviewPicture {
     return rulerMarks({ ...request, label, position }).marks;
   }
 
+  /** They stay the same from head to head, and are only drawn when they do not. */
   private drawRulers(side: number, room: number): void {
     const colours = this.context.colours();
+    const [across, down] = [this.marks("key", side), this.marks("query", side)];
+    const state = JSON.stringify([side, room, colours.dark, across, down]);
+    if (state === this.drawn) return;
+    this.drawn = state;
     const size = room + TITLE + side;
     const svg = create("svg:svg").attr("width", size).attr("height", size);
     const corner = room + TITLE;
@@ -87,9 +93,9 @@ export class PreviewPicture {
     const style = { length: side, colours, measure: measureText, room };
     const few = this.axis("key").count <= MOST_TOKENS;
     const top = textGroup(node).attr("transform", `translate(${corner},${corner})`);
-    drawRuler(top, this.marks("key", side), [], { ...style, side: "top", turn: few ? 90 : 0 });
+    drawRuler(top, across, [], { ...style, side: "top", turn: few ? 90 : 0 });
     const left = textGroup(node).attr("transform", `translate(${corner},${corner})`);
-    drawRuler(left, this.marks("query", side), [], { ...style, side: "left", turn: 0 });
+    drawRuler(left, down, [], { ...style, side: "left", turn: 0 });
     const names = textGroup(node).attr("fill", colours.muted).attr("font-size", 10.5);
     names.append("text").attr("x", corner + side / 2).attr("y", 10).attr("text-anchor", "middle").text("attended (keys) →");
     names.append("text").attr("transform", `translate(10,${corner + side / 2}) rotate(-90)`).attr("text-anchor", "middle").text("← attending (queries)");

@@ -35,16 +35,18 @@ export class ModelPreview {
     this.element.append(this.picture.element, this.words, this.pairs);
   }
 
-  get there(): boolean {
-    return !this.element.hidden;
-  }
-
   /** `size`: width beside the grid, height below it. */
   place(place: PreviewPlace, size: number): void {
-    this.element.hidden = place === "none";
+    this.element.hidden = place === "over" && !this.pointed;
     this.element.dataset["place"] = place;
     this.element.style.setProperty("--attn-preview", `${size}px`);
     this.side = pictureSide(place, size);
+  }
+
+  /** Where it lies over the grid: in the corner away from what is pointed at. */
+  keepClear({ right, low }: { readonly right: boolean; readonly low: boolean }): void {
+    this.element.classList.toggle("attn-at-left", right);
+    this.element.classList.toggle("attn-at-top", low);
   }
 
   /** At once from the small picture, then with all that the screen can show. `pointed`: by mouse or keyboard. */
@@ -52,7 +54,8 @@ export class ModelPreview {
     const ticket = (this.ticket += 1);
     this.shown = place;
     this.pointed = pointed;
-    if (!this.there) return;
+    this.element.hidden = this.element.dataset["place"] === "over" && !pointed;
+    if (this.element.hidden) return;
     this.write(place);
     const small = this.tiles.tile(place);
     if (small !== undefined) this.paint(small);

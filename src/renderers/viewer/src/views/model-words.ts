@@ -75,7 +75,7 @@ export function headFigures(layer: LayerInfo, item: number, head: number): Figur
 /** A figure as it stands below a small picture. */
 export function figureText(order: HeadFigure, figure: number | null, pattern: string): string {
   if (order === "number") return "";
-  if (order === "pattern") return pattern === "" ? "–" : `${pattern} ${formatPercent(figure)}`;
+  if (order === "pattern") return pattern === "" ? "–" : `${formatPercent(figure)} ${pattern}`;
   return formatFigure(figure, order === "distance" ? 1 : 2);
 }
 

@@ -12,7 +12,7 @@ import { patternCounts } from "./model-order";
 import { ModelPreview } from "./model-preview";
 import { modelSvg } from "./model-svg";
 import { ModelTiles, type HeadPlace } from "./model-tiles";
-import { cellName, headName, pictureTitle } from "./model-words";
+import { cellName, pictureTitle } from "./model-words";
 import type { View, ViewContext } from "./view";
 
 export function createModelView(): View {
@@ -171,21 +171,20 @@ class ModelView {
     const { layer, heads } = this.context.store.selection;
     const pointed = this.pointed();
     this.grid.mark(pointed);
+    if (pointed !== null) this.preview.keepClear(this.grid.halfOf(pointed));
     this.track(this.preview.show(pointed ?? { layer, head: heads[0] ?? 0 }, pointed !== null));
   }
 
   private actions(): GridActions {
-    const { store, tooltip, trace } = this.context;
+    const { store, trace } = this.context;
     return {
-      point: (place, event) => {
+      point: (place) => {
         if (place === null) return this.leave();
         this.keyboard = place;
         store.point(place);
-        if (!this.preview.there) tooltip.show(event.clientX, event.clientY, headName(trace, place.layer, place.head), []);
       },
       arrive: (place) => {
         this.keyboard = place;
-        tooltip.hide();
         const cell = this.grid.placeOf(place);
         if (cell !== null) this.grid.reveal(cell.row, cell.column);
         this.track(this.load(this.grid.scroll()));
@@ -199,7 +198,6 @@ class ModelView {
   }
 
   private leave(): void {
-    this.context.tooltip.hide();
     this.context.store.point({});
   }
 
