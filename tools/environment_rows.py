@@ -69,6 +69,7 @@ EXTRAS = (
         ("numpy", "jax", "jaxlib"),
         ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py"),
         ("equinox", "flax"),
+        (_ROUNDING,),
     ),
     Extra("tensorflow", ("numpy", "tensorflow-cpu", "keras"), ("tests/tensorflow/test_tensorflow_backend.py",)),
     Extra("matplotlib", ("numpy", "matplotlib"), ("tests/test_matplotlib.py",)),
