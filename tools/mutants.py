@@ -117,28 +117,28 @@ MUTANTS = (
         "src/backends/_torch_probabilities.py",
         ".triu_(1)",
         ".triu_(1 + columns - rows)",
-        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+        ("tests/torch/test_torch_formula.py", *_CASES),
     ),
     Mutant(
         "PyTorch: grouped heads tiled, not repeated",
         "src/backends/_torch_probabilities.py",
         "grouped = query.reshape(batch, kv_heads, heads // kv_heads * rows, dim)",
         "grouped = query.unflatten(1, (-1, kv_heads)).transpose(1, 2).reshape(batch, kv_heads, -1, dim)",
-        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+        ("tests/torch/test_torch_formula.py", *_CASES),
     ),
     Mutant(
         "PyTorch: padded rows not zeroed",
         "src/backends/_torch_probabilities.py",
         "return scores.masked_fill_(empty, 0.0) if bool(empty.any()) else scores",
         "return scores",
-        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+        ("tests/torch/test_torch_formula.py", *_CASES),
     ),
     Mutant(
         "PyTorch: bias ignored",
         "src/backends/_torch_probabilities.py",
         "if scoring.bias is not None:\n",
         "if scoring.bias is not None and scoring.causal:\n",
-        (*_CASES, *_OPTIONS, "tests/torch/test_torch_formula.py"),
+        ("tests/torch/test_torch_formula.py", *_CASES),
     ),
     # What the watcher makes of a model's own dimensions.
     Mutant(
