@@ -18,6 +18,7 @@ from attncore.selection import may_match, parts_of
 
 from ._torch_calls import RootCall, note_call
 from ._torch_generation import link
+from ._torch_hooked import is_block, may_attend
 from ._torch_keep import keep
 from ._torch_keras import keras_children
 from ._torch_record import Place, Record
@@ -26,16 +27,6 @@ from ._torch_switches import switch_off, switch_on
 from ._torch_watch import Watcher, in_backward, storage_of
 
 _KEPT = ("weights", "query", "key", "value")
-_LINEAR_PARAMETERS = frozenset({"weight", "bias"})
-
-
-def _runs_no_attention(module: nn.Module) -> bool:
-    """Leaves such as `nn.Linear` and its like: a hook on each would only cost time."""
-    if module._modules:
-        return False
-    if type(module).__module__.startswith("torch.nn."):
-        return True
-    return bool(module._parameters) and _LINEAR_PARAMETERS.issuperset(module._parameters)
 
 
 class _Thread(threading.local):
@@ -106,8 +97,10 @@ class Recorder:
             # First of all post-hooks, so that captures inside each other end in reverse order.
             module.register_forward_hook(partial(self._after, name), with_kwargs=True, prepend=True, always_call=True),
         ]
+        # Blocks of a list are reported when they ran without attention, so they have a hook in any case.
+        wanted = is_block if isinstance(module, nn.ModuleList | nn.Sequential) else may_attend
         for child_name, child in (*keras_children(module, name), *_children(module, name)):
-            if id(child) not in seen and not _runs_no_attention(child):
+            if id(child) not in seen and wanted(child):
                 self._hook(child, child_name, seen)
 
     def close(self) -> None:
