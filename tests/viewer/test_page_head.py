@@ -114,7 +114,7 @@ def test_a_tooltip_does_not_outlive_what_it_is_about(open_page, broad) -> None:
     title = viewer.page.locator(f"{TOOLTIP} .attn-tooltip-title")
     before = title.inner_text()
     viewer.page.mouse.wheel(0, 1500)
-    viewer.page.wait_for_function("document.querySelector('.attn-columns-scroller').scrollTop > 1000")
+    viewer.page.wait_for_function("() => document.querySelector('.attn-columns-scroller').scrollTop > 1000")
     viewer.page.wait_for_timeout(400)
     viewer.settle()
     shown = viewer.page.locator(TOOLTIP)
