@@ -102,7 +102,7 @@ MUTANTS = (
         "src/attncore/weights.py",
         "self.heads = np.asarray(heads, dtype=np.intp)",
         "self.heads = np.asarray(heads[::-1], dtype=np.intp)",
-        (*_WEIGHTS, "tests/test_selection.py"),
+        (*_WEIGHTS, "tests/test_selected_heads.py"),
     ),
     Mutant(
         "formula: batch items that share a query take the first key",
@@ -158,8 +158,8 @@ MUTANTS = (
     Mutant(
         "PyTorch: a router taken for attention",
         "src/backends/_torch_sites.py",
-        "        if values_are_parameters:\n            raise",
-        "        if values_are_parameters and entry.scores is not None:\n            raise",
+        "        if entry.learned_scores:",
+        "        if entry.learned_scores and entry.scores is not None:",
         _CASES,
     ),
     Mutant(
