@@ -88,7 +88,7 @@ function headBars(shell: Shell, weights: PointedWeights): HTMLElement {
 }
 
 function shortLabel(label: string): string {
-  return label.replace(/^head /, "");
+  return label.replace(/^.*head /, "");
 }
 
 function rankedList(shell: Shell, weights: PointedWeights): HTMLElement {
