@@ -1,6 +1,8 @@
 /** From weights to colours: how dark a weight is, and the painting of blocks of weights as pixels. */
 
 import { rgb } from "d3-color";
+import { interpolateLab } from "d3-interpolate";
+import { isLeftOut } from "../data/weights";
 import type { WeightScale } from "../state/selection";
 import type { Colours } from "./colours";
 
@@ -13,17 +15,26 @@ export interface HeatRange {
   readonly max: number;
 }
 
-/** Colours as pixels: 256 steps from nothing to the largest weight, and one for not-a-number. */
+/** Colours as pixels: 256 steps from nothing to the largest weight, one for not-a-number, one for what is not held. */
 export interface HeatPalette {
   readonly steps: Uint32Array;
   readonly missing: number;
+  /** As `missing` where it is not given. */
+  readonly leftOut?: number;
+}
+
+/** The colour of a weight that the source does not hold: neither that of nothing nor that of not-a-number. */
+export function leftOutColour(colours: Colours): string {
+  return interpolateLab(colours.background, colours.missing)(0.3);
 }
 
 export function heatPalette(colours: Colours): HeatPalette {
-  const { r, g, b } = rgb(colours.missing);
-  const bytes = Uint8ClampedArray.from([...colours.heatTable, r, g, b, 255]);
-  const words = new Uint32Array(bytes.buffer);
-  return { steps: words.subarray(0, 256), missing: words[256] ?? 0 };
+  const others = [colours.missing, leftOutColour(colours)].flatMap((colour) => {
+    const { r, g, b } = rgb(colour);
+    return [r, g, b, 255];
+  });
+  const words = new Uint32Array(Uint8ClampedArray.from([...colours.heatTable, ...others]).buffer);
+  return { steps: words.subarray(0, 256), missing: words[256] ?? 0, leftOut: words[257] ?? 0 };
 }
 
 /** How dark a weight is, 0 to 1. Nothing, negative weights and not-a-number are 0. */
@@ -39,11 +50,13 @@ export function heatStep(weight: number, range: HeatRange): number {
   return share > 0 ? Math.max(1, Math.round(share * 255)) : 0;
 }
 
-/** Paints `values` (row-major) into `pixels`, one pixel a value. */
-export function paintHeat(values: Float32Array, pixels: Uint32Array, range: HeatRange, palette: HeatPalette): void {
+/** Paints `values` (row-major) into `pixels`, one pixel a value; `most` is what each is at most, as in `Tile`. */
+export function paintHeat(values: Float32Array, pixels: Uint32Array, range: HeatRange, palette: HeatPalette, most?: Float32Array): void {
+  const { steps, missing, leftOut = missing } = palette;
   for (let place = 0; place < values.length; place += 1) {
     const weight = values[place] ?? 0;
-    pixels[place] = Number.isNaN(weight) ? palette.missing : (palette.steps[heatStep(weight, range)] ?? 0);
+    if (!Number.isNaN(weight)) pixels[place] = steps[heatStep(weight, range)] ?? 0;
+    else pixels[place] = isLeftOut(weight, most?.[place] ?? weight) ? leftOut : missing;
   }
 }
 
@@ -54,6 +67,7 @@ export function heatPicture(
   columns: number,
   range: HeatRange,
   palette: HeatPalette,
+  most?: Float32Array,
 ): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = columns;
@@ -61,7 +75,7 @@ export function heatPicture(
   const pen = canvas.getContext("2d");
   if (pen === null) return canvas;
   const image = pen.createImageData(columns, rows);
-  paintHeat(values, new Uint32Array(image.data.buffer), range, palette);
+  paintHeat(values, new Uint32Array(image.data.buffer), range, palette, most);
   pen.putImageData(image, 0, 0);
   return canvas;
 }

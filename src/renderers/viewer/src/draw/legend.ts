@@ -1,6 +1,7 @@
 /** Colour scale legends with numbers, as SVG: the same on the page and in an export. */
 
 import type { Colours } from "./colours";
+import type { WeightScale } from "../state/selection";
 import { heatShare, LOG_DECADES, type HeatRange } from "./heatmap";
 import type { Group } from "./rulers-draw";
 
@@ -27,7 +28,15 @@ export interface LegendNote {
 const DIGIT = 6;
 const APART = 8;
 
-/** Numbers below the bar of `width` pixels: the ends and the middle, or the ends and powers of ten, as far as they fit. */
+/** Powers of ten need more room than a beginning, a middle and an end. */
+export function legendWidth(scale: WeightScale): number {
+  return scale === "log" ? 248 : 180;
+}
+
+/**
+ * Numbers below the bar of `width` pixels: the ends and the middle, or the ends and powers of ten. A power of ten whose
+ * number does not fit has a tick without it.
+ */
 export function heatTicks(range: HeatRange, width: number): LegendTick[] {
   const { scale, max } = range;
   if (scale === "linear") {
@@ -39,8 +48,8 @@ export function heatTicks(range: HeatRange, width: number): LegendTick[] {
   const between = Array.from({ length: LOG_DECADES }, (_, decade) => 10 ** (highest - decade)).map((weight) => ({
     share: heatShare(weight, range),
     text: decimal(weight),
-  }));
-  return between.reduce((shown, tick) => (fits(tick, shown, width) ? [...shown, tick] : shown), ends);
+  })).filter(({ share }) => share > 0);
+  return between.reduce((shown, tick) => [...shown, fits(tick, shown, width) ? tick : { ...tick, text: "" }], ends);
 }
 
 /** Three digits say enough at a colour scale. */
@@ -56,6 +65,7 @@ function decimal(weight: number): string {
 function fits(tick: LegendTick, others: readonly LegendTick[], width: number): boolean {
   const [begin, end] = extent(tick, width);
   return others.every((other) => {
+    if (other.text === "") return true;
     const [otherBegin, otherEnd] = extent(other, width);
     return begin > otherEnd + APART || end < otherBegin - APART;
   });
@@ -128,7 +138,7 @@ function addText(group: Group, x: number, y: number, text: string, anchor: strin
 
 /** Numbers below a bar of negative and positive colours; what is larger than `limit` has the colour of its end. */
 export function divergingTicks(limit: number): LegendTick[] {
-  const end = String(Number(limit.toPrecision(2)));
+  const end = limit >= 1e5 ? limit.toExponential(0) : String(Number(limit.toPrecision(2)));
   return [
     { share: 0, text: `≤ −${end}` },
     { share: 0.5, text: "0" },

@@ -2,7 +2,7 @@
 
 import { select, type Selection as Picked } from "d3-selection";
 import type { Colours } from "./colours";
-import { fitText, isolated, type Measure, type RulerMark, type Turn } from "./rulers";
+import { fitText, isolated, withoutOverlap, type Measure, type RulerMark, type Turn } from "./rulers";
 
 export type Group = Picked<SVGGElement, unknown, null, undefined>;
 
@@ -10,6 +10,7 @@ export const FONT_SIZE = 11;
 export const FONT_FAMILY = 'system-ui, "Segoe UI", Roboto, "Noto Sans", "Helvetica Neue", Arial, sans-serif';
 /** Between a label and the picture. */
 const GAP = 6;
+const HALF_LINE = 6;
 
 export interface RulerStyle {
   readonly side: "left" | "top";
@@ -36,11 +37,34 @@ export function drawRuler(
   style: RulerStyle,
 ): void {
   group.selectAll("*").remove();
+  for (const mark of emphasised) if (mark.emphasis === "found") drawTick(group, mark.centre, style);
+  for (const { mark, emphasis } of readable(marks, emphasised, style)) drawMark(group, mark, emphasis, style);
+}
+
+/** The labels that are drawn: those pointed at and pinned, then those found, then others, none upon another. */
+function readable(marks: readonly RulerMark[], emphasised: readonly EmphasisedMark[], style: RulerStyle) {
+  const sized = <Mark extends RulerMark>(mark: Mark) => ({ mark, centre: mark.centre, half: halfOf(mark, style) });
+  const strong = emphasised.filter((mark) => mark.emphasis !== "found").map(sized);
   const over = new Set(emphasised.map((mark) => mark.index));
-  for (const mark of marks) {
-    if (!over.has(mark.index)) drawMark(group, mark, null, style);
-  }
-  for (const mark of emphasised) drawMark(group, mark, mark.emphasis, style);
+  const found = withoutOverlap(emphasised.filter((mark) => mark.emphasis === "found").map(sized), strong);
+  const others = withoutOverlap(marks.filter((mark) => !over.has(mark.index)).map(sized), [...strong, ...found]);
+  return [
+    ...others.map(({ mark }) => ({ mark, emphasis: null })),
+    ...[...found, ...strong].map(({ mark }) => ({ mark, emphasis: mark.emphasis })),
+  ];
+}
+
+/** Half of what a label takes along the ruler: its width where it is level above a column, else its line's height. */
+function halfOf(mark: RulerMark, style: RulerStyle): number {
+  const level = style.side === "top" && style.turn === 0;
+  return level ? style.measure(fitText(mark.text, style.room - GAP, style.measure)) / 2 + 2 : HALF_LINE;
+}
+
+/** Where a token is that the search found, even if its label has no room. */
+function drawTick(group: Group, centre: number, { side, colours }: RulerStyle): void {
+  const at = round(centre);
+  const [x, y] = side === "left" ? [-5, at] : [at, -5];
+  group.append("line").attr("x1", x).attr("y1", y).attr("x2", side === "left" ? 0 : at).attr("y2", side === "left" ? at : 0).attr("stroke", colours.accent).attr("stroke-width", 2);
 }
 
 function drawMark(group: Group, mark: RulerMark, emphasis: Emphasis | null, style: RulerStyle): void {

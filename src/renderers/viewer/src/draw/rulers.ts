@@ -32,8 +32,8 @@ export interface RulerMarks {
   readonly marks: readonly RulerMark[];
 }
 
-/** At most two of three labels are left out; beyond this a ruler of numbers is easier to read. */
-const MOST_THINNED = 3;
+/** At most three of four labels are left out; beyond this a ruler of numbers is easier to read. */
+const MOST_THINNED = 4;
 
 export function rulerMarks(request: RulerRequest): RulerMarks {
   const { cell, spacing, numberSpacing, inOrder } = request;
@@ -50,6 +50,26 @@ export function rulerMarks(request: RulerRequest): RulerMarks {
 export function roundStep(least: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= least) ?? 10 * power;
+}
+
+/** A label, and how far it reaches from its middle along the ruler. */
+export interface Extent {
+  readonly centre: number;
+  readonly half: number;
+}
+
+/**
+ * Those of `marks` that come upon none of `kept`, nor upon each other: the first of two that would is kept.
+ *
+ * Both `marks` and the answer are in their own order.
+ */
+export function withoutOverlap<Mark extends Extent>(marks: readonly Mark[], kept: readonly Extent[]): Mark[] {
+  const taken: Extent[] = [...kept];
+  return marks.filter((mark) => {
+    const free = taken.every((other) => Math.abs(other.centre - mark.centre) >= other.half + mark.half);
+    if (free) taken.push(mark);
+    return free;
+  });
 }
 
 function marksWhere(

@@ -14,20 +14,20 @@ export interface Fit {
   readonly columns: number;
 }
 
-/** Cells are drawn wider than high, or higher than wide, to fill a window, but never by more than this. */
-const MOST_STRETCH = 2;
 /** A few tokens do not fill a screen with giant squares. */
-const LARGEST_WIDTH = 104;
-const LARGEST_HEIGHT = 60;
+const LARGEST_CELL = 72;
+/** One row of very many keys would be a hair: a side as short as this is made longer than its squares. */
+const LEAST_SIDE = 120;
 /** Zooming ends when a cell is this large. */
 const ZOOMED_CELL = 72;
 
-/** The largest cells with which all rows and columns fit into `width` x `height`. */
+/** The largest square cells with which all rows and columns fit into `width` x `height`. */
 export function fitMatrix(width: number, height: number, rows: number, columns: number): Fit {
-  const wide = Math.min(LARGEST_WIDTH, Math.max(1, width) / columns);
-  const high = Math.min(LARGEST_HEIGHT, Math.max(1, height) / rows);
-  const cellWidth = Math.min(wide, high * MOST_STRETCH);
-  const cellHeight = Math.min(high, wide * MOST_STRETCH);
+  const wide = Math.min(LARGEST_CELL, Math.max(1, width) / columns);
+  const high = Math.min(LARGEST_CELL, Math.max(1, height) / rows);
+  const square = Math.min(wide, high);
+  const cellWidth = Math.min(wide, Math.max(square, LEAST_SIDE / columns));
+  const cellHeight = Math.min(high, Math.max(square, LEAST_SIDE / rows));
   return { width: cellWidth * columns, height: cellHeight * rows, cellWidth, cellHeight, rows, columns };
 }
 
@@ -58,15 +58,26 @@ export function clampCamera(fit: Fit, at: { k: number; x: number; y: number }): 
   return zoomIdentity.translate(x, y).scale(k);
 }
 
+/** The transform with which `window` is in view, as large as it fits; its rows and columns may be too many. */
+export function cameraFor(fit: Fit, window: Window): ZoomTransform {
+  const { firstRow, lastRow, firstColumn, lastColumn } = window;
+  const across = fit.columns / Math.max(1, Math.min(fit.columns, lastColumn) - firstColumn);
+  const down = fit.rows / Math.max(1, Math.min(fit.rows, lastRow) - firstRow);
+  const k = Math.min(across, down, mostZoom(fit));
+  return clampCamera(fit, { k, x: -firstColumn * fit.cellWidth * k, y: -firstRow * fit.cellHeight * k });
+}
+
 /** Ties d3-zoom to the element that the pointer moves over; `onMove` is told of every change but that of the size. */
 export class Camera {
   private readonly behaviour: ZoomBehavior<HTMLElement, unknown>;
   private fit: Fit = fitMatrix(1, 1, 1, 1);
   private resizing = false;
+  private byHand = true;
 
   constructor(
     private readonly target: HTMLElement,
-    onMove: () => void,
+    /** Told whether the person has moved it, or a link or a change of the picture. */
+    onMove: (byHand: boolean) => void,
   ) {
     this.behaviour = zoom<HTMLElement, unknown>()
       .clickDistance(4)
@@ -75,7 +86,7 @@ export class Camera {
         if (event.sourceEvent instanceof MouseEvent && event.sourceEvent.type === "mousedown") target.dataset["panning"] = "";
       })
       .on("zoom", () => {
-        if (!this.resizing) onMove();
+        if (!this.resizing) onMove(this.byHand);
       })
       .on("end", () => delete target.dataset["panning"]);
     select(target).call(this.behaviour);
@@ -116,6 +127,19 @@ export class Camera {
 
   fitAll(): void {
     this.moveTo(zoomIdentity);
+  }
+
+  /** Goes to the first column, or to the first row, and stays where it is along the other. */
+  toEdge(edge: "left" | "top"): void {
+    const { k, x, y } = this.at;
+    this.moveTo(edge === "left" ? { k, x: 0, y } : { k, x, y: 0 });
+  }
+
+  /** Shows these rows and columns, as large as they fit; null for all. */
+  showWindow(window: Window | null): void {
+    this.byHand = false;
+    this.moveTo(window === null ? zoomIdentity : cameraFor(this.fit, window));
+    this.byHand = true;
   }
 
   /** Moves as little as is needed for a row and a column (either may be null) to be in view. */

@@ -5,6 +5,7 @@ import type { Series, WeightsReader } from "../data/reader";
 import { labelOf } from "../data/tokens";
 import { heatPalette, heatPicture, largest } from "../draw/heatmap";
 import { element } from "../shell/dom";
+import type { Tile } from "../source/source";
 import type { ViewContext } from "./view";
 
 /** Pixels of the longer side. */
@@ -15,15 +16,16 @@ export interface PatchWeights {
   readonly rows: number;
   readonly columns: number;
   readonly values: Float32Array;
+  readonly most: Float32Array | undefined;
   readonly before: number;
   readonly sumBefore: number;
 }
 
-export function patchWeights(row: Float32Array, grid: readonly [number, number]): PatchWeights {
+export function patchWeights(row: Float32Array, grid: readonly [number, number], most?: Float32Array): PatchWeights {
   const [rows, columns] = grid;
   const before = Math.max(0, row.length - rows * columns);
-  const sumBefore = row.subarray(0, before).reduce((sum, weight) => sum + weight, 0);
-  return { rows, columns, values: row.subarray(before), before, sumBefore };
+  const sumBefore = row.subarray(0, before).reduce((sum, weight) => sum + (Number.isNaN(weight) ? 0 : weight), 0);
+  return { rows, columns, values: row.subarray(before), most: most?.subarray(before), before, sumBefore };
 }
 
 export class PatchInset {
@@ -48,7 +50,7 @@ export class PatchInset {
     const { item } = this.context.store.selection;
     const row = await readRow(this.context.reader, series, item, query, axis.length);
     if (ticket !== this.ticket) return;
-    this.draw(patchWeights(row, axis.grid), query);
+    this.draw(patchWeights(row.values, axis.grid, row.most), query);
   }
 
   stop(): void {
@@ -59,7 +61,7 @@ export class PatchInset {
     const { rows, columns, values, before } = patches;
     const { colours, store, format } = this.context;
     const range = { scale: store.selection.scale, max: largest(values) };
-    const picture = heatPicture(values, rows, columns, range, heatPalette(colours()));
+    const picture = heatPicture(values, rows, columns, range, heatPalette(colours()), patches.most);
     this.canvas.width = columns;
     this.canvas.height = rows;
     this.canvas.getContext("2d")?.drawImage(picture, 0, 0);
@@ -83,7 +85,7 @@ export class PatchInset {
   }
 }
 
-async function readRow(reader: WeightsReader, series: Series, item: number, query: number, keys: number): Promise<Float32Array> {
+async function readRow(reader: WeightsReader, series: Series, item: number, query: number, keys: number): Promise<Tile> {
   const request = { series, item, queries: { start: query, stop: query + 1 }, keys: { start: 0, stop: keys }, maxRows: 1, maxColumns: keys };
-  return (await reader.block(request)).values;
+  return reader.block(request);
 }

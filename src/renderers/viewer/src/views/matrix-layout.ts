@@ -13,6 +13,9 @@ const MOST_TOP = 92;
 const LEVEL_TOP = 30;
 const BESIDE_LABEL = 14;
 const LINE_HEIGHT = FONT_SIZE + 3;
+/** What the small pictures of the other heads need, beside or below. */
+export const SIDE_WIDTH = 184;
+export const SIDE_HEIGHT = 92;
 
 export interface MatrixLayout {
   /** Pixels of the rulers at the left and at the top. */
@@ -59,6 +62,15 @@ export function layoutMatrix(
   return { left, top, right, widest, fit: fitMatrix(width - left - right, height - top, rows, columns) };
 }
 
+/** Where the other heads stand: beside the picture or below it, whichever leaves its cells larger. */
+export function sidePlace(width: number, height: number, order: MatrixOrder): "beside" | "below" {
+  const [rows, columns] = [order.rows.length, order.columns.length];
+  const [across, down] = [width - LEAST_LEFT, height - LEVEL_TOP];
+  const beside = fitMatrix(across - SIDE_WIDTH, down, rows, columns);
+  const below = fitMatrix(across, down - SIDE_HEIGHT, rows, columns);
+  return beside.width * beside.height >= below.width * below.height ? "beside" : "below";
+}
+
 /** The top ruler for a zoom: how labels are turned, and what is asked of the layout of marks. */
 export function topRuler(layout: MatrixLayout, side: Side, cell: number, offset: number): { turn: Turn; request: RulerRequest } {
   const level = layout.top <= LEVEL_TOP;
@@ -68,7 +80,8 @@ export function topRuler(layout: MatrixLayout, side: Side, cell: number, offset:
 }
 
 export function leftRuler(layout: MatrixLayout, side: Side, cell: number, offset: number): RulerRequest {
-  return { ...common(side, cell, offset), length: layout.fit.height, spacing: LINE_HEIGHT - 1, numberSpacing: 22 };
+  // The same as of upright words above: of as many rows as columns the same tokens are named.
+  return { ...common(side, cell, offset), length: layout.fit.height, spacing: LINE_HEIGHT, numberSpacing: 22 };
 }
 
 function common(side: Side, cell: number, offset: number) {

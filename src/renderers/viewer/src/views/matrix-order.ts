@@ -1,6 +1,7 @@
 /** Which token stands in which row and column of the matrix, and the sorting of either by weight. */
 
 import type { Series, WeightsReader } from "../data/reader";
+import { isLeftOut, mostOf } from "../data/weights";
 import type { Selection } from "../state/selection";
 
 /** Positions of the tokens by row and by column; `sorted` says which of them are ordered by weight. */
@@ -22,6 +23,13 @@ export function byWeight(positions: readonly number[], weightOf: (position: numb
   });
 }
 
+/** The edge where the strongest are, after another sorting; null while the order is that of before. */
+export function edgeOf(order: MatrixOrder, before: MatrixOrder): "left" | "top" | null {
+  if (order.sorted === "columns" && order.columns.join() !== before.columns.join()) return "left";
+  if (order.sorted === "rows" && order.rows.join() !== before.rows.join()) return "top";
+  return null;
+}
+
 /** Reads one row or column of weights where the selection sorts by it. */
 export async function readOrder(reader: WeightsReader, series: Series, selection: Selection): Promise<MatrixOrder> {
   const [rows, columns] = [reader.queries(), reader.keys()];
@@ -39,6 +47,9 @@ export async function readOrder(reader: WeightsReader, series: Series, selection
   }
   return plain;
 }
+
+/** So little of its bound does a weight count that is not held: no held weight is smaller. */
+const LEFT_OUT = 1e-12;
 
 interface Span {
   readonly start: number;
@@ -61,5 +72,9 @@ async function readLine(
   const [rows, columns] = [queries.stop - queries.start, keys.stop - keys.start];
   const tile = await reader.block({ series, item, queries, keys, maxRows: rows, maxColumns: columns });
   const start = rows === 1 ? keys.start : queries.start;
-  return (position) => tile.values[position - start] ?? 0;
+  return (position) => {
+    const [weight, most] = [tile.values[position - start] ?? 0, mostOf(tile, position - start)];
+    // Behind everything that is held, and before what is nothing.
+    return isLeftOut(weight, most) ? most * LEFT_OUT : weight;
+  };
 }

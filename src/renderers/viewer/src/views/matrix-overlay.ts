@@ -71,11 +71,12 @@ function line(inside: Group, x1: number, y1: number, x2: number, y2: number, col
   inside.append("line").attr("x1", x1).attr("y1", y1).attr("x2", x2).attr("y2", y2).attr("stroke", colours.text).attr("stroke-opacity", 0.65).attr("stroke-dasharray", "5 3");
 }
 
-/** Two lines along a row and along a column; the cells between them keep their colours. */
+/** Outlines of a row and of a column; the cells inside keep their colours. */
 function drawBands(inside: Group, scene: OverlayParts["scene"], lines: Lines, colour: string, thickness: number): void {
   const { fit } = scene;
   const draw = (x: number, y: number, width: number, height: number): void => {
-    inside.append("rect").attr("x", x).attr("y", y).attr("width", width).attr("height", height).attr("fill", colour).attr("fill-opacity", 0.07).attr("stroke", colour).attr("stroke-width", thickness).attr("stroke-opacity", 0.75);
+    outline(inside, [x, y, width, height], scene.colours.background, thickness + 2).attr("stroke-opacity", 0.6);
+    outline(inside, [x, y, width, height], colour, thickness);
   };
   if (lines.row !== null) {
     const box = boxOf(scene, { firstRow: lines.row, lastRow: lines.row + 1, firstColumn: 0, lastColumn: 1 });
@@ -94,7 +95,13 @@ function drawCell(inside: Group, scene: OverlayParts["scene"], lines: Lines, col
   const box = boxOf(scene, { firstRow: lines.row, lastRow: lines.row + 1, firstColumn: lines.column, lastColumn: lines.column + 1 });
   const [x, width] = atLeast(box.x, box.width);
   const [y, height] = atLeast(box.y, box.height);
-  inside.append("rect").attr("x", x).attr("y", y).attr("width", width).attr("height", height).attr("fill", "none").attr("stroke", colour).attr("stroke-width", 2);
+  outline(inside, [x, y, width, height], scene.colours.background, 4);
+  outline(inside, [x, y, width, height], colour, 2);
+}
+
+/** In two colours, so that it is seen on dark cells and on light ones. */
+function outline(inside: Group, [x, y, width, height]: readonly [number, number, number, number], colour: string, thickness: number) {
+  return inside.append("rect").attr("x", x).attr("y", y).attr("width", width).attr("height", height).attr("fill", "none").attr("stroke", colour).attr("stroke-width", thickness);
 }
 
 /** A row of half a pixel is marked by a band of three. */

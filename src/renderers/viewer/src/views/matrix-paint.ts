@@ -1,6 +1,7 @@
 /** Paints the tiles of the matrix on a canvas as large as what is seen of it. */
 
-import { heatPalette, heatPicture, heatStep, inkOn, type HeatPalette } from "../draw/heatmap";
+import { isLeftOut, mostOf } from "../data/weights";
+import { heatPalette, heatPicture, heatStep, inkOn, leftOutColour, type HeatPalette } from "../draw/heatmap";
 import type { Colours } from "../draw/colours";
 import { FONT_FAMILY } from "../draw/rulers-draw";
 import { boxOf, emptyRows, overviewResolution, resolutionOf, windowOf, type Scene } from "./matrix-scene";
@@ -8,7 +9,7 @@ import type { MatrixTile } from "./matrix-tiles";
 
 /** Cells get a gap between them from this size on, and numbers from these. Pixels. */
 const GAP_FROM = 9;
-const NUMBER_WIDTH = 34;
+const NUMBER_WIDTH = 29;
 const NUMBER_HEIGHT = 15;
 /** Cells of this width have room for three decimals, narrower ones for two. */
 const LONG_NUMBER_WIDTH = 46;
@@ -64,7 +65,7 @@ export class MatrixPainter {
     const known = this.pictures.get(tile);
     if (known?.stamp === stamp) return known.canvas;
     if (this.palette?.colours !== colours) this.palette = { colours, palette: heatPalette(colours) };
-    const canvas = heatPicture(tile.values, tile.rows, tile.columns, range, this.palette.palette);
+    const canvas = heatPicture(tile.values, tile.rows, tile.columns, range, this.palette.palette, tile.most);
     this.pictures.set(tile, { stamp, canvas });
     return canvas;
   }
@@ -77,20 +78,44 @@ function drawCells(pen: CanvasRenderingContext2D, scene: Scene, tile: MatrixTile
   const edge = (index: number, from: number, cell: number): number => Math.round((from + index * cell * at.k) * density);
   const gap = Math.max(1, Math.round(density));
   const box = boxOf(scene, tile);
+  const unheld = tile.most === undefined ? null : leftOutPattern(pen, scene);
   pen.fillStyle = colours.heat(0);
   pen.fillRect(Math.round(box.x * density), Math.round(box.y * density), Math.round(box.width * density), Math.round(box.height * density));
   for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
     const top = edge(row, at.y, fit.cellHeight);
     const height = edge(row + 1, at.y, fit.cellHeight) - top - gap;
     for (let column = Math.max(tile.firstColumn, window.firstColumn); column < Math.min(tile.lastColumn, window.lastColumn); column += 1) {
-      const weight = tile.values[(row - tile.firstRow) * tile.columns + column - tile.firstColumn] ?? 0;
+      const place = (row - tile.firstRow) * tile.columns + column - tile.firstColumn;
+      const weight = tile.values[place] ?? 0;
       const step = heatStep(weight, range);
       if (step === 0 && !Number.isNaN(weight)) continue;
       const left = edge(column, at.x, fit.cellWidth);
-      pen.fillStyle = Number.isNaN(weight) ? colours.missing : tableColour(colours, step);
+      if (!Number.isNaN(weight)) pen.fillStyle = tableColour(colours, step);
+      else pen.fillStyle = unheld !== null && isLeftOut(weight, mostOf(tile, place)) ? unheld : colours.missing;
       pen.fillRect(left, top, edge(column + 1, at.x, fit.cellWidth) - left - gap, height);
     }
   }
+}
+
+/** Hatching for weights that the source does not hold; it goes on from cell to cell. */
+function leftOutPattern(pen: CanvasRenderingContext2D, { colours, density }: Scene): CanvasPattern | string {
+  const size = Math.round(6 * density);
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  const tile = canvas.getContext("2d");
+  if (tile === null) return leftOutColour(colours);
+  tile.fillStyle = leftOutColour(colours);
+  tile.fillRect(0, 0, size, size);
+  tile.strokeStyle = colours.missing;
+  tile.lineWidth = density;
+  tile.beginPath();
+  // The line and its neighbours', of which a corner reaches into this square.
+  for (const shift of [-size, 0, size]) {
+    tile.moveTo(shift, size);
+    tile.lineTo(shift + size, 0);
+  }
+  tile.stroke();
+  return pen.createPattern(canvas, "repeat") ?? leftOutColour(colours);
 }
 
 /** A step of the palette as CSS, looked up and not interpolated: it is asked for thousands of cells at a time. */
@@ -158,7 +183,10 @@ export function cellNumbers(scene: Scene, style: NumberStyle): CellNumber[] {
     const numbers: CellNumber[] = [];
     for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
       for (let column = Math.max(tile.firstColumn, window.firstColumn); column < Math.min(tile.lastColumn, window.lastColumn); column += 1) {
-        const weight = tile.values[(row - tile.firstRow) * tile.columns + column - tile.firstColumn] ?? 0;
+        const place = (row - tile.firstRow) * tile.columns + column - tile.firstColumn;
+        const weight = tile.values[place] ?? 0;
+        // Its hatching says that it is not known.
+        if (isLeftOut(weight, mostOf(tile, place))) continue;
         const short = numberText(weight, Math.min(style.decimals, wide >= LONG_NUMBER_WIDTH ? 3 : 2));
         const small = short.startsWith("<");
         const text = small && wide >= WHOLE_NUMBER_WIDTH ? style.format(weight) : short;

@@ -3,26 +3,28 @@
 import { select } from "d3-selection";
 import type { Series } from "../data/reader";
 import { matchingPositions } from "../data/search";
-import { heatTicks, drawLegend, LEGEND_HEIGHT, type LegendNote } from "../draw/legend";
+import { heatTicks, drawLegend, LEGEND_HEIGHT, legendWidth, type LegendNote } from "../draw/legend";
 import { FONT_FAMILY, measureText } from "../draw/rulers-draw";
-import type { HeatRange } from "../draw/heatmap";
+import { leftOutColour, type HeatRange } from "../draw/heatmap";
 import type { AxisInfo } from "../source/trace-info";
-import type { Camera } from "./matrix-camera";
+import type { MatrixWindow } from "../state/selection";
+import { visibleWindow, type Camera } from "./matrix-camera";
 import type { MatrixElements } from "./matrix-elements";
 import type { MatrixExport } from "./matrix-export";
-import { boundaries, labelsOf, layoutMatrix, sideOf, type MatrixLayout } from "./matrix-layout";
+import { boundaries, labelsOf, layoutMatrix, SIDE_HEIGHT, SIDE_WIDTH, sideOf, sidePlace, type MatrixLayout } from "./matrix-layout";
 import type { MatrixOrder } from "./matrix-order";
 import { drawOverlay, type Lines, type Marks, type OverlayParts } from "./matrix-overlay";
 import { cellNumbers, drawNumbers, MatrixPainter, type NumberStyle } from "./matrix-paint";
 import { overviewResolution, resolutionOf, wholeWindow, windowOf, type Scene } from "./matrix-scene";
-import type { MatrixTiles } from "./matrix-tiles";
+import type { MatrixTiles, Window } from "./matrix-tiles";
 import type { ViewContext } from "./view";
 
-const LEGEND_WIDTH = 180;
-/** A view narrower than this has the other heads below the picture instead of beside it. */
-const NARROW = 620;
-const SIDE_WIDTH = 190;
-const SIDE_HEIGHT = 128;
+/** Where the camera goes for a new picture: to a window of it (null for all), or to the edge where the strongest are. */
+export interface Destination {
+  readonly window?: Window | null;
+  readonly edge?: "left" | "top" | null;
+}
+
 /** While zooming goes on nothing is asked for, as it would be out of date at once. */
 const SETTLE_MS = 50;
 
@@ -55,7 +57,7 @@ export class MatrixPicture {
   }
 
   /** Loads the whole picture at the resolution of the window, then what is in view of it. */
-  async show(tiles: MatrixTiles): Promise<void> {
+  async show(tiles: MatrixTiles, to: Destination): Promise<void> {
     const { order } = tiles;
     this.tiles = tiles;
     this.rowOf = new Map(order.rows.map((position, row) => [position, row]));
@@ -64,6 +66,8 @@ export class MatrixPicture {
     this.layOut(shape === this.shape);
     this.shape = shape;
     if (this.layout === null) return;
+    if (to.window !== undefined) this.camera.showWindow(to.window);
+    else if (to.edge) this.camera.toEdge(to.edge);
     const { fit } = this.layout;
     await tiles.load(wholeWindow(fit), overviewResolution(fit, window.devicePixelRatio), true);
     await this.loadNow();
@@ -75,13 +79,13 @@ export class MatrixPicture {
     const { tiles, elements, context } = this;
     if (tiles === null) return;
     const { root, body, side, stage, pane } = elements;
-    const narrow = root.clientWidth < NARROW;
-    root.toggleAttribute("data-narrow", narrow);
-    const beside = [...side.children].some((child) => !(child as HTMLElement).hidden);
-    side.hidden = !beside;
+    const hasSide = [...side.children].some((child) => !(child as HTMLElement).hidden);
+    side.hidden = !hasSide;
     this.room = this.roomNow();
-    const width = body.clientWidth - (beside && !narrow ? SIDE_WIDTH : 0);
-    const height = body.clientHeight - (beside && narrow ? SIDE_HEIGHT : 0);
+    const place = hasSide ? sidePlace(body.clientWidth, body.clientHeight, tiles.order) : "none";
+    root.dataset["side"] = place;
+    const width = body.clientWidth - (place === "beside" ? SIDE_WIDTH : 0);
+    const height = body.clientHeight - (place === "below" ? SIDE_HEIGHT : 0);
     const { item } = context.store.selection;
     const { rows, columns } = tiles.order;
     const labels = { rows: labelsOf(context.queryAxis(), item, rows), columns: labelsOf(context.keyAxis(), item, columns) };
@@ -122,6 +126,14 @@ export class MatrixPicture {
   private async loadNow(): Promise<void> {
     const scene = this.scene();
     if (scene !== null) await scene.tiles.load(windowOf(scene), resolutionOf(scene), false);
+  }
+
+  /** What is in sight; null when all is. */
+  window(): MatrixWindow | null {
+    const { layout, camera } = this;
+    if (layout === null || camera.at.k < 1 + 1e-6) return null;
+    const { firstRow, lastRow, firstColumn, lastColumn } = visibleWindow(layout.fit, camera.at);
+    return [firstRow, lastRow, firstColumn, lastColumn];
   }
 
   scene(): Scene | null {
@@ -167,7 +179,8 @@ export class MatrixPicture {
     const root = select(legend);
     root.selectAll("*").remove();
     const group = root.append("g").attr("transform", "translate(4,3)").attr("font-family", FONT_FAMILY).attr("font-size", 10);
-    const width = drawLegend(group, LEGEND_WIDTH, heatTicks(scene.range, LEGEND_WIDTH), (share) => scene.colours.heat(share), notes, scene.colours);
+    const bar = legendWidth(scene.range.scale);
+    const width = drawLegend(group, bar, heatTicks(scene.range, bar), (share) => scene.colours.heat(share), notes, scene.colours);
     root.attr("width", width + 8).attr("height", LEGEND_HEIGHT);
     root.attr("aria-label", `Colours from 0 to ${format(scene.range.max)}, ${scene.range.scale === "log" ? "logarithmic" : "linear"}`);
     return true;
@@ -176,6 +189,7 @@ export class MatrixPicture {
   private notes({ tiles, colours }: Scene): LegendNote[] {
     const notes: LegendNote[] = [];
     if (tiles.hasMissing) notes.push({ fill: colours.missing, hatch: false, text: "not a number" });
+    if (tiles.hasLeftOut) notes.push({ fill: leftOutColour(colours), hatch: true, text: "not in this file" });
     if (this.hatched) notes.push({ fill: colours.heat(0), hatch: true, text: "row without weight (masked)" });
     if (tiles.hasNegative) notes.push({ fill: colours.heat(0), hatch: false, text: "0 or negative" });
     return notes;
@@ -226,8 +240,9 @@ export class MatrixPicture {
     if (overlay === null || scene === null) return null;
     const canvas = document.createElement("canvas");
     this.painter.paint(canvas, scene);
-    const ticks = heatTicks(scene.range, LEGEND_WIDTH);
-    return { canvas, overlay, numbers: cellNumbers(scene, this.numberStyle()), legend: { ticks, notes: this.notes(scene), width: LEGEND_WIDTH } };
+    const width = legendWidth(scene.range.scale);
+    const ticks = heatTicks(scene.range, width);
+    return { canvas, overlay, numbers: cellNumbers(scene, this.numberStyle()), legend: { ticks, notes: this.notes(scene), width } };
   }
 
   stop(): void {

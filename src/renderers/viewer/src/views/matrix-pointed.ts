@@ -1,17 +1,20 @@
 /** What is under the pointer or the keyboard's cursor: which two tokens, and exactly how much weight. */
 
 import { shortened } from "../data/tokens";
+import { mostOf } from "../data/weights";
 import type { Series, WeightsReader } from "../data/reader";
 import type { TooltipRow } from "./view";
 import type { MatrixOrder } from "./matrix-order";
 import type { Cell } from "./matrix-scene";
-import { readTile, type Resolution, type Window } from "./matrix-tiles";
+import { readTile, type MatrixTile, type Resolution, type Window } from "./matrix-tiles";
 
 /** Positions of the query and the key, and the weight between them. */
 export interface Pointed {
   readonly query: number;
   readonly key: number;
   readonly weight: number;
+  /** What it is at most, where the source does not hold every weight under the pointer. */
+  readonly most: number;
   /** Rows and columns of weights that are drawn as the one cell; this is the largest of them. */
   readonly among: readonly [number, number];
 }
@@ -45,8 +48,16 @@ export async function readPointed(
     query: order.rows[block.firstRow + Math.floor(place / tile.columns)] ?? 0,
     key: order.columns[block.firstColumn + (place % tile.columns)] ?? 0,
     weight: tile.values[place] ?? Number.NaN,
+    most: largestBound(tile, place),
     among: [tile.rows, tile.columns],
   };
+}
+
+/** What the largest weight of a tile is at most: one that is not held may be larger than the largest that is. */
+function largestBound(tile: MatrixTile, place: number): number {
+  let most = mostOf(tile, place);
+  for (const bound of tile.most ?? []) if (bound > most) most = bound;
+  return most;
 }
 
 export function placeOfLargest(values: Float32Array): number {
@@ -61,18 +72,22 @@ export function placeOfLargest(values: Float32Array): number {
 export function describePointed(
   pointed: Pointed,
   words: readonly [string, string],
-  weight: { text: string; share: number; colour: string },
+  weight: Pick<TooltipRow, "share" | "colour"> & { readonly text: string },
 ): { title: string; rows: TooltipRow[] } {
   const [rows, columns] = pointed.among;
   const pooled = rows * columns > 1;
   return {
     title: words.map((word) => shortened(word, 28)).join(" → "),
     rows: [
-      { label: pooled ? `largest of ${rows} × ${columns} weights here` : "weight", value: weight.text, share: weight.share, colour: weight.colour },
+      { label: pooled ? `largest of ${rows} × ${columns} weights here` : "weight", value: weight.text, ...barOf(weight) },
       { label: "from query", value: String(pointed.query) },
       { label: "to key", value: String(pointed.key) },
     ],
   };
+}
+
+function barOf({ share, colour }: Pick<TooltipRow, "share" | "colour">): Pick<TooltipRow, "share" | "colour"> {
+  return share === undefined || colour === undefined ? {} : { share, colour };
 }
 
 /** For a screen reader. */

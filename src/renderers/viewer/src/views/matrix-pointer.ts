@@ -138,8 +138,11 @@ export class MatrixPointer implements InputActions {
     const { store, tooltip, format, announce } = this.context;
     store.point({ query: pointed.query, key: pointed.key });
     const words = this.wordsOf(pointed);
-    const share = heatShare(pointed.weight, scene.range);
-    const weight = { text: format(pointed.weight), share: Math.min(1, Math.max(0, pointed.weight || 0)), colour: scene.colours.heat(share) };
+    // A weight that is not known has no bar: an empty one would look like nothing.
+    const bar = Number.isNaN(pointed.weight)
+      ? {}
+      : { share: Math.min(1, Math.max(0, pointed.weight)), colour: scene.colours.heat(heatShare(pointed.weight, scene.range)) };
+    const weight = { text: format(pointed.weight, pointed.most), ...bar };
     const { title, rows } = describePointed(pointed, words, weight);
     tooltip.show(...(client ?? this.clientOf(scene, cell)), title, rows);
     const spoken = sayPointed(pointed, words, weight.text);
@@ -157,10 +160,10 @@ export class MatrixPointer implements InputActions {
     if (scene === null || order === null) return null;
     const resolution = resolutionOf(scene);
     if (resolution.rowStep > 1 || resolution.columnStep > 1) return null;
-    const weight = weightAt(scene.tiles.loaded(windowOf(scene), resolution), cell);
+    const known = weightAt(scene.tiles.loaded(windowOf(scene), resolution), cell);
     const [query, key] = [order.rows[cell.row], order.columns[cell.column]];
-    if (weight === undefined || query === undefined || key === undefined) return null;
-    return { query, key, weight, among: [1, 1] };
+    if (known === undefined || query === undefined || key === undefined) return null;
+    return { query, key, ...known, among: [1, 1] };
   }
 
   private async read(cell: Cell): Promise<Pointed | null> {

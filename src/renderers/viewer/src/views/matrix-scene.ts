@@ -1,6 +1,7 @@
 /** All that a drawing of the matrix depends on, and where things are in it. */
 
 import type { ZoomTransform } from "d3-zoom";
+import { mostOf } from "../data/weights";
 import type { Colours } from "../draw/colours";
 import type { HeatRange } from "../draw/heatmap";
 import type { Fit } from "./matrix-camera";
@@ -67,8 +68,14 @@ export function boxOf(scene: Pick<Scene, "fit" | "at">, window: Window): { x: nu
   };
 }
 
-/** The weight drawn at a cell, from the tiles that are there; undefined where none has arrived. */
-export function weightAt(tiles: readonly MatrixTile[], cell: Cell): number | undefined {
+/** A weight, and what it is at most, which is more where the source does not hold all of it. */
+export interface KnownWeight {
+  readonly weight: number;
+  readonly most: number;
+}
+
+/** What is drawn at a cell, from the tiles that are there; undefined where none has arrived. */
+export function weightAt(tiles: readonly MatrixTile[], cell: Cell): KnownWeight | undefined {
   const tile = tiles.find(
     (one) =>
       cell.row >= one.firstRow && cell.row < one.lastRow && cell.column >= one.firstColumn && cell.column < one.lastColumn,
@@ -76,7 +83,8 @@ export function weightAt(tiles: readonly MatrixTile[], cell: Cell): number | und
   if (tile === undefined) return undefined;
   const row = Math.floor((cell.row - tile.firstRow) / tile.rowStep);
   const column = Math.floor((cell.column - tile.firstColumn) / tile.columnStep);
-  return tile.values[row * tile.columns + column];
+  const place = row * tile.columns + column;
+  return { weight: tile.values[place] ?? Number.NaN, most: mostOf(tile, place) };
 }
 
 /** Rows of a tile that hold nothing but zeros; meaningful for a tile as wide as the matrix. */

@@ -1,6 +1,7 @@
 /** Small pictures of all selected heads beside the large one; choosing one makes it large. */
 
 import type { Series } from "../data/reader";
+import { seriesColour } from "../draw/colours";
 import { heatPalette, heatPicture, largest } from "../draw/heatmap";
 import { element, refill, setAttributes } from "../shell/dom";
 import type { MatrixOrder } from "./matrix-order";
@@ -19,7 +20,9 @@ interface Entry {
 }
 
 export class HeadStrip {
-  readonly element = element("div", { class: "attn-matrix-strip", role: "toolbar", "aria-label": "Which head is shown large" });
+  readonly element: HTMLElement;
+  private readonly list = element("div", { class: "attn-matrix-strip", role: "toolbar", "aria-label": "Which head is shown large" });
+  private readonly heading = element("p", { class: "attn-matrix-heads-title attn-muted" });
   private entries: readonly Entry[] = [];
   private ticket = 0;
 
@@ -27,7 +30,9 @@ export class HeadStrip {
     private readonly context: ViewContext,
     private readonly onChoose: (place: number) => void,
   ) {
-    this.element.addEventListener("keydown", (event) => this.onKey(event));
+    this.list.addEventListener("keydown", (event) => this.onKey(event));
+    this.list.addEventListener("scroll", () => this.hint());
+    this.element = element("div", { class: "attn-matrix-heads" }, this.heading, this.list);
   }
 
   /** Shows a list of series, of which `current` is the large one. Hidden when there is nothing to choose. */
@@ -35,17 +40,37 @@ export class HeadStrip {
     const same = list.length === this.entries.length && list.every((series, place) => series.label === this.entries[place]?.series.label);
     if (!same) {
       this.entries = list.map((series, place) => this.createEntry(series, place));
-      refill(this.element, ...this.entries.map((entry) => entry.button));
+      refill(this.list, ...this.entries.map((entry) => entry.button));
     } else {
       this.entries = this.entries.map((entry, place) => ({ ...entry, series: list[place] ?? entry.series }));
     }
     this.element.hidden = list.length < 2;
     this.entries.forEach((entry, place) => this.mark(entry, place === current));
+    const button = this.entries[current]?.button;
+    if (button !== undefined) this.reveal(button);
+  }
+
+  /** Says whether there are more heads than can be seen, in words and by fading the list's end. */
+  hint(): void {
+    const { scrollTop, scrollLeft, clientHeight, clientWidth, scrollHeight, scrollWidth } = this.list;
+    const scrolls = scrollHeight > clientHeight + 1 || scrollWidth > clientWidth + 1;
+    const more = scrollHeight - clientHeight - scrollTop > 1 || scrollWidth - clientWidth - scrollLeft > 1;
+    this.list.toggleAttribute("data-more", more);
+    this.heading.textContent = `${this.entries.length} heads${scrolls ? ", scroll for the others" : ""}`;
+  }
+
+  /** Scrolls the list, and nothing around it, until a button is in sight. */
+  private reveal({ offsetTop, offsetLeft, offsetHeight, offsetWidth }: HTMLElement): void {
+    const { list } = this;
+    list.scrollTop = Math.min(offsetTop, Math.max(list.scrollTop, offsetTop + offsetHeight - list.clientHeight));
+    list.scrollLeft = Math.min(offsetLeft, Math.max(list.scrollLeft, offsetLeft + offsetWidth - list.clientWidth));
+    this.hint();
   }
 
   /** Reads and draws the small pictures one after the other; a later call takes over. */
   async draw(item: number, order: MatrixOrder): Promise<void> {
     const ticket = (this.ticket += 1);
+    this.hint();
     const [rows, columns] = [order.rows.length, order.columns.length];
     const few = this.entries.length > 1 && rows * columns <= MOST_WEIGHTS;
     for (const { canvas } of this.entries) canvas.hidden = !few;
@@ -56,7 +81,7 @@ export class HeadStrip {
       const tile = await readTile(this.context.reader, series, item, order, window, resolution);
       if (ticket !== this.ticket) return;
       const { scale } = this.context.store.selection;
-      const picture = heatPicture(tile.values, tile.rows, tile.columns, { scale, max: largest(tile.values) }, heatPalette(this.context.colours()));
+      const picture = heatPicture(tile.values, tile.rows, tile.columns, { scale, max: largest(tile.values) }, heatPalette(this.context.colours()), tile.most);
       canvas.width = tile.columns;
       canvas.height = tile.rows;
       canvas.getContext("2d")?.drawImage(picture, 0, 0);
@@ -86,7 +111,7 @@ export class HeadStrip {
 
   private mark({ series, button }: Entry, current: boolean): void {
     const total = this.context.layer().heads.length;
-    button.style.setProperty("--attn-head", this.context.colours().head(series.colour, total));
+    button.style.setProperty("--attn-head", seriesColour(this.context.colours(), series, total));
     setAttributes(button, { "aria-pressed": String(current), tabindex: current ? 0 : -1 });
   }
 

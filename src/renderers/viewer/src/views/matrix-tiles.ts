@@ -1,7 +1,9 @@
 /** Loads the visible part of the matrix in tiles at the resolution of the screen, and keeps what it has loaded. */
 
 import type { BlockRequest, Series, WeightsReader } from "../data/reader";
+import { isLeftOut, mostOf } from "../data/weights";
 import { largest } from "../draw/heatmap";
+import type { Tile } from "../source/source";
 import type { MatrixOrder } from "./matrix-order";
 import { linksOf, piecesOf, type Piece } from "./matrix-pieces";
 
@@ -32,10 +34,11 @@ export interface Window {
 }
 
 export interface MatrixTile extends Window, Resolution {
-  /** Cells; `values` are row-major. */
+  /** Cells; `values` are row-major, and so is `most`, which is there where the source left weights out (see `Tile`). */
   readonly rows: number;
   readonly columns: number;
   readonly values: Float32Array;
+  readonly most?: Float32Array | undefined;
 }
 
 /** The coarsest of 1, 2, 3, 4, 6, 8, 12, … rows a cell that still gives every cell a pixel. */
@@ -57,6 +60,7 @@ export class MatrixTiles {
   /** The largest weight seen so far. */
   max = 0;
   hasMissing = false;
+  hasLeftOut = false;
   hasNegative = false;
   private readonly kept = new Map<string, MatrixTile>();
   private readonly asked = new Map<string, Promise<void>>();
@@ -146,7 +150,9 @@ export class MatrixTiles {
   private async read(name: string, window: Window, resolution: Resolution): Promise<void> {
     const tile = await readTile(this.reader, this.series, this.item, this.order, window, resolution);
     this.max = Math.max(this.max, largest(tile.values));
-    this.hasMissing ||= tile.values.some(Number.isNaN);
+    const known = tile.most ?? tile.values;
+    this.hasMissing ||= known.some(Number.isNaN);
+    this.hasLeftOut ||= tile.most !== undefined && tile.values.some((value, place) => isLeftOut(value, mostOf(tile, place)));
     this.hasNegative ||= tile.values.some((value) => value < 0);
     this.kept.set(name, tile);
     for (const old of this.kept.keys()) {
@@ -174,20 +180,33 @@ export async function readTile(
   const columnPieces = piecesOf(order.columns, window.firstColumn, window.lastColumn, resolution.columnStep);
   const rows = Math.ceil((window.lastRow - window.firstRow) / resolution.rowStep);
   const columns = Math.ceil((window.lastColumn - window.firstColumn) / resolution.columnStep);
-  const values = new Float32Array(rows * columns).fill(Number.NEGATIVE_INFINITY);
   const pairs = rowPieces.flatMap((row) => columnPieces.map((column) => [row, column] as const));
-  await Promise.all(pairs.map(([row, column]) => readPiece(reader, { series, item }, row, column, values, columns)));
-  return { ...window, ...resolution, rows, columns, values };
+  const answers = await Promise.all(pairs.map(([row, column]) => readPiece(reader, { series, item }, row, column)));
+  const bounded = answers.some(({ tile }) => tile.most !== undefined);
+  const cells = emptyCells(rows * columns, bounded);
+  for (const answer of answers) addPiece(answer, cells, columns);
+  if (bounded) markLeftOut(cells);
+  return { ...window, ...resolution, rows, columns, ...cells };
 }
 
-async function readPiece(
-  reader: WeightsReader,
-  what: Pick<BlockRequest, "series" | "item">,
-  row: Piece,
-  column: Piece,
-  values: Float32Array,
-  columns: number,
-): Promise<void> {
+/** What is known of each cell so far; nothing is below everything. */
+interface Cells {
+  readonly values: Float32Array;
+  readonly most: Float32Array | undefined;
+}
+
+function emptyCells(count: number, bounded: boolean): Cells {
+  const empty = (): Float32Array => new Float32Array(count).fill(Number.NEGATIVE_INFINITY);
+  return { values: empty(), most: bounded ? empty() : undefined };
+}
+
+interface Answer {
+  readonly row: Piece;
+  readonly column: Piece;
+  readonly tile: Tile;
+}
+
+async function readPiece(reader: WeightsReader, what: Pick<BlockRequest, "series" | "item">, row: Piece, column: Piece): Promise<Answer> {
   const tile = await reader.block({
     ...what,
     queries: { start: row.start, stop: row.stop },
@@ -195,15 +214,30 @@ async function readPiece(
     maxRows: row.cells,
     maxColumns: column.cells,
   });
+  return { row, column, tile };
+}
+
+/** Each cell of the picture gets the largest weight, and the largest bound, of those of the answer that fall into it. */
+function addPiece({ row, column, tile }: Answer, { values, most }: Cells, columns: number): void {
   const [down, across] = [linksOf(row, tile.rowStep), linksOf(column, tile.columnStep)];
   for (let i = 0; i < down.cells.length; i += 1) {
     const from = (down.rows[i] ?? 0) * tile.columns;
     const into = (down.cells[i] ?? 0) * columns;
     for (let j = 0; j < across.cells.length; j += 1) {
-      const weight = tile.values[from + (across.rows[j] ?? 0)] ?? 0;
+      const place = from + (across.rows[j] ?? 0);
       const cell = into + (across.cells[j] ?? 0);
-      // Once a cell holds not-a-number no comparison is true, so it keeps it.
-      if (weight > (values[cell] ?? 0) || Number.isNaN(weight)) values[cell] = weight;
+      const weight = tile.values[place] ?? 0;
+      const bound = (tile.most ?? tile.values)[place] ?? 0;
+      // The model's own not-a-number has no bound; once a cell holds it no comparison is true, so it keeps it.
+      if (weight > (values[cell] ?? 0) || Number.isNaN(bound)) values[cell] = weight;
+      if (most !== undefined && (bound > (most[cell] ?? 0) || Number.isNaN(bound))) most[cell] = bound;
     }
+  }
+}
+
+/** Cells of which no weight is held at all, only a bound, have no value. */
+function markLeftOut({ values, most }: Cells): void {
+  for (let cell = 0; cell < values.length; cell += 1) {
+    if (values[cell] === Number.NEGATIVE_INFINITY && (most?.[cell] ?? values[cell]) !== Number.NEGATIVE_INFINITY) values[cell] = Number.NaN;
   }
 }

@@ -2,13 +2,35 @@
 
 import { labelOf, shortened } from "../data/tokens";
 import type { Series } from "../data/reader";
+import { layerName } from "./model-words";
 import type { ViewContext } from "./view";
 
 export function titleOf(context: ViewContext, series: Series): string {
+  if (series.layers.length > 1) return `${series.label.charAt(0).toUpperCase()}${series.label.slice(1)}`;
+  return `${layerName(context.trace, context.store.selection.layer)}, ${series.label}`;
+}
+
+/** A file is looked at without the page around it: it names the model, too. */
+export function exportTitle(context: ViewContext, series: Series): string {
+  const title = titleOf(context, series);
+  return context.trace.model === "" ? title : `${context.trace.model}: ${title.charAt(0).toLowerCase()}${title.slice(1)}`;
+}
+
+/** Above an export: what the page says elsewhere. */
+export function exportLines(context: ViewContext): string[] {
+  const { trace, store } = context;
   const layer = context.layer();
-  const where = series.layers.length > 1 ? "" : ` of layer ${layer.index}`;
-  const label = `${series.label.charAt(0).toUpperCase()}${series.label.slice(1)}`;
-  return `${label}${where}`;
+  const item = layer.items > 1 ? `, sequence ${store.selection.item} of ${layer.items}` : "";
+  return [`${layer.name}${item}. Weights: ${trace.precision.sentence}`, ...captionLines(context)];
+}
+
+/** Below the title: what the order means, and what was done to the numbers. */
+export function captionOf(context: ViewContext): string {
+  return captionLines(context).join(" ");
+}
+
+function captionLines(context: ViewContext): string[] {
+  return [sortCaption(context), ...context.reader.notes()].filter((line) => line !== "");
 }
 
 /** What the order of rows and columns means; empty while both are in the order of the text. */

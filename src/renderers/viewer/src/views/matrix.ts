@@ -1,18 +1,18 @@
 /** The matrix view: one head's weights as a heat map, queries down and keys across, to zoom and to read off. */
 
 import type { Series } from "../data/reader";
-import type { Selection } from "../state/selection";
+import type { MatrixWindow, Selection } from "../state/selection";
 import { Camera } from "./matrix-camera";
 import { createElements, type MatrixElements } from "./matrix-elements";
 import { exportMatrix } from "./matrix-export";
 import { followInput, MATRIX_HELP } from "./matrix-input";
 import { PatchInset } from "./matrix-inset";
-import { readOrder, type MatrixOrder } from "./matrix-order";
+import { edgeOf, readOrder, type MatrixOrder } from "./matrix-order";
 import { MatrixPicture } from "./matrix-picture";
 import { MatrixPointer } from "./matrix-pointer";
 import { HeadStrip } from "./matrix-strip";
-import { MatrixTiles } from "./matrix-tiles";
-import { sortCaption, titleOf } from "./matrix-words";
+import { MatrixTiles, type Window } from "./matrix-tiles";
+import { captionOf, exportLines, exportTitle, titleOf } from "./matrix-words";
 import type { View, ViewContext } from "./view";
 
 export function createMatrixView(): View {
@@ -34,7 +34,10 @@ export function createMatrixView(): View {
 }
 
 /** A change of these means other numbers or another order; of any other field, other marks on the same picture. */
-const NEW_NUMBERS: readonly (keyof Selection)[] = ["layer", "heads", "item", "meanHeads", "meanLayers", "special", "sink", "pair", "sort"];
+const NEW_NUMBERS: readonly (keyof Selection)[] = ["layer", "heads", "item", "meanHeads", "meanLayers", "special", "sink", "pair", "sort", "shown"];
+
+/** The window in sight is written into the selection once the camera has rested for this long. */
+const REST_MS = 200;
 
 class MatrixView {
   private readonly elements: MatrixElements;
@@ -44,9 +47,8 @@ class MatrixView {
   private readonly strip: HeadStrip;
   private readonly inset: PatchInset;
   private readonly stops: readonly (() => void)[];
-  /** The label of the series that is shown large; kept while one goes through the layers. */
-  private chosen = "";
   private ticket = 0;
+  private resting = 0;
 
   constructor(
     host: HTMLElement,
@@ -59,7 +61,7 @@ class MatrixView {
       fit: () => this.camera.fitAll(),
     });
     this.elements = elements;
-    this.camera = new Camera(elements.pane, () => this.onMove());
+    this.camera = new Camera(elements.pane, (byHand) => this.onMove(byHand));
     this.picture = new MatrixPicture(context, elements, this.camera);
     this.pointer = new MatrixPointer(context, elements, this.camera, this.picture);
     this.strip = new HeadStrip(context, (place) => this.choose(place));
@@ -83,6 +85,7 @@ class MatrixView {
 
   destroy(): void {
     this.ticket += 1;
+    clearTimeout(this.resting);
     for (const stop of this.stops) stop();
     this.picture.stop();
     this.pointer.stop();
@@ -95,13 +98,15 @@ class MatrixView {
     await this.picture.loadView();
     const parts = this.picture.exportParts();
     if (parts === null) throw new Error("the matrix is empty: show more tokens, then export it again");
-    return exportMatrix({ ...parts, title: titleOf(this.context, this.series()), lines: this.lines() });
+    return exportMatrix({ ...parts, title: exportTitle(this.context, this.series()), lines: exportLines(this.context) });
   }
 
   private onSelection(next: Selection, before: Selection): void {
+    if (next.window !== before.window) this.goTo(next.window);
     const sorts = (next.sort === "query" && next.query !== before.query) || (next.sort === "key" && next.key !== before.key);
     if (sorts || NEW_NUMBERS.some((field) => next[field] !== before[field])) return this.load();
-    this.elements.caption.textContent = this.lines().join(" ");
+    if (changedOnly(next, before, "window")) return;
+    this.elements.caption.textContent = captionOf(this.context);
     this.picture.paint();
     this.onFocus();
     if (next.scale !== before.scale) this.track(this.drawStrip());
@@ -114,22 +119,37 @@ class MatrixView {
     if (series !== null) this.track(this.inset.show(series, focus.query ?? selection.query ?? this.picture.order?.rows.at(-1) ?? null));
   }
 
-  private onMove(): void {
+  private onMove(byHand: boolean): void {
     this.context.tooltip.hide();
     this.picture.paint();
     this.track(this.picture.loadView());
+    if (byHand) this.rememberWindow();
+  }
+
+  /** So that a link, and coming back from another view, show the same part of the matrix. */
+  private rememberWindow(): void {
+    window.clearTimeout(this.resting);
+    this.resting = window.setTimeout(() => {
+      const shown = this.picture.window();
+      const { store } = this.context;
+      if (shown?.join() !== store.selection.window?.join()) store.select({ window: shown });
+    }, REST_MS);
+  }
+
+  /** Follows a window that came from elsewhere; that of the camera itself is in sight already. */
+  private goTo(window: MatrixWindow | null): void {
+    if (window?.join() !== this.picture.window()?.join()) this.camera.showWindow(window === null ? null : windowFrom(window));
   }
 
   private choose(place: number): void {
-    const series = this.context.reader.series()[place];
-    if (series === undefined) return;
-    this.chosen = series.label;
-    this.load();
+    const head = this.context.reader.series()[place]?.heads[0];
+    if (head !== undefined) this.context.store.select({ shown: head });
   }
 
   private series(): Series {
     const list = this.context.reader.series();
-    const series = list.find((one) => one.label === this.chosen) ?? list[0];
+    const { shown } = this.context.store.selection;
+    const series = list.find(({ heads }) => heads.length === 1 && heads[0] === shown) ?? list[0];
     if (series === undefined) throw new Error("the reader gave no series to show");
     return series;
   }
@@ -143,7 +163,7 @@ class MatrixView {
     this.strip.show(list, list.indexOf(series));
     elements.title.textContent = titleOf(context, series);
     elements.sort.set(context.store.selection.sort);
-    elements.caption.textContent = this.lines().join(" ");
+    elements.caption.textContent = captionOf(context);
     elements.caption.hidden = elements.caption.textContent === "";
     elements.root.setAttribute("aria-busy", "true");
     this.track(this.read(series, ticket));
@@ -156,8 +176,11 @@ class MatrixView {
     if (ticket !== this.ticket) return;
     if (this.explainEmpty(order)) return;
     const tiles = new MatrixTiles(context.reader, series, selection.item, order, () => this.picture.onArrival(tiles));
-    await this.picture.show(tiles);
+    const before = this.picture.order;
+    const to = before === null ? { window: startWindow(selection) } : { edge: edgeOf(order, before) };
+    await this.picture.show(tiles, to);
     if (ticket !== this.ticket) return;
+    if (before !== null) this.rememberWindow();
     this.onFocus();
     await this.drawStrip();
   }
@@ -177,11 +200,19 @@ class MatrixView {
     if (order !== null) await this.strip.draw(selection.item, { rows: this.context.reader.queries(), columns: this.context.reader.keys(), sorted: null });
   }
 
-  private lines(): string[] {
-    return [sortCaption(this.context), ...this.context.reader.notes()].filter((line) => line !== "");
-  }
-
   private track(work: Promise<unknown>): void {
     this.context.drawing(work.catch((error: unknown) => this.context.fail(error)));
   }
+}
+
+function startWindow({ window }: Selection): Window | null {
+  return window === null ? null : windowFrom(window);
+}
+
+function windowFrom([firstRow, lastRow, firstColumn, lastColumn]: MatrixWindow): Window {
+  return { firstRow, lastRow, firstColumn, lastColumn };
+}
+
+function changedOnly(next: Selection, before: Selection, field: keyof Selection): boolean {
+  return (Object.keys(next) as (keyof Selection)[]).every((name) => next[name] === before[name] || name === field);
 }

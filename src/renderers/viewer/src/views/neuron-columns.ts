@@ -12,11 +12,15 @@ export interface Step {
   values(data: NeuronData): Float64Array;
 }
 
-export function stepsOf(scoring: ScoringInfo | null, hasBias: boolean): Step[] {
+/** What a layer adds to its scores: nothing, nothing but zeros, something, or something that the source does not hold. */
+export type BiasUse = "none" | "zero" | "added" | "missing";
+
+/** Only steps that change a number: two columns of the same numbers would say nothing. */
+export function stepsOf(scoring: ScoringInfo | null, bias: BiasUse): Step[] {
   const steps: Step[] = [
     { name: "dot", title: "q · k", explanation: "The sum of the products: how well query and key match", values: (data) => data.row.dots },
   ];
-  if (scoring !== null) {
+  if (scoring !== null && scoring.scale !== 1) {
     const title = `× ${shortNumber3(scoring.scale)}`;
     steps.push({ name: "scaled", title, explanation: "Times the scale of the scores", values: (data) => data.row.scaled });
   }
@@ -24,7 +28,7 @@ export function stepsOf(scoring: ScoringInfo | null, hasBias: boolean): Step[] {
     const cap = shortNumber3(scoring.softcap);
     steps.push({ name: "capped", title: `cap ${cap}`, explanation: `Kept within ±${cap}: ${cap} × tanh(score ÷ ${cap})`, values: (data) => data.row.capped });
   }
-  if (hasBias) {
+  if (bias === "added") {
     steps.push({ name: "score", title: "+ bias", explanation: "Plus what the model adds to the score of this query and key", values: (data) => data.row.scores });
   }
   return steps;
@@ -36,12 +40,12 @@ export function shortNumber3(value: number): string {
 }
 
 /** The formula with this layer's numbers. */
-export function formulaOf(scoring: ScoringInfo | null, hasBias: boolean): string {
+export function formulaOf(scoring: ScoringInfo | null, bias: BiasUse): string {
   if (scoring === null) return "weight = softmax( q·k )";
   const { scale, softcap, sinks } = scoring;
-  const scaled = `${shortNumber3(scale)} × q·k`;
+  const scaled = scale === 1 ? "q·k" : `${shortNumber3(scale)} × q·k`;
   const capped = softcap === null ? scaled : `${shortNumber3(softcap)} × tanh( ${scaled} ÷ ${shortNumber3(softcap)} )`;
-  const biased = hasBias ? `${capped} + bias` : scoring.bias ? `${capped} + bias (not held)` : capped;
+  const biased = `${capped}${{ none: "", zero: "", added: " + bias", missing: " + bias (not held)" }[bias]}`;
   return `weight = softmax( ${biased}${sinks === null ? "" : " ; sink"} )`;
 }
 
@@ -53,7 +57,7 @@ export interface ColumnWidths {
   readonly weight: number;
 }
 
-const WIDEST_STEP = 92;
+const WIDEST_STEP = 136;
 const NARROWEST_STEP = 64;
 const GAP = 14;
 const NARROWEST_STRIP = 64;
@@ -93,5 +97,8 @@ export function columnStarts(widths: ColumnWidths, steps: number): { k: number; 
 export function signed(value: number, decimals = 3): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
-  return value.toFixed(decimals).replace("-", "−");
+  const size = Math.abs(value);
+  // Of large numbers the last decimals say little and take the room of the bars.
+  const text = size >= 1e6 ? value.toExponential(2) : value.toFixed(size >= 1000 ? Math.min(1, decimals) : decimals);
+  return text.replaceAll("-", "−");
 }

@@ -45,7 +45,7 @@ export async function readNeuron(context: ViewContext, head: number, query: numb
     allowed: vectors.allowed,
     sink,
     row,
-    verdict: judge({ row, shown: block.values, layer, precision: trace.precision }),
+    verdict: judge({ row, shown: block.values, most: block.most, layer, precision: trace.precision }),
     vectorLimit: Math.max(robustLimit(vectors.query), robustLimit(vectors.key)),
     productLimit: limitOfProducts(vectors.query, vectors.key),
   };

@@ -11,7 +11,7 @@ import { products } from "./neuron-arithmetic";
 import { columnStarts, signed, type ColumnWidths } from "./neuron-columns";
 import { isMasked, keyVector } from "./neuron-data";
 import { drawNeuronLegend } from "./neuron-elements";
-import type { RowStyle } from "./neuron-row";
+import { barIn, type RowStyle, type Span } from "./neuron-row";
 import { KEY_ROW, type NeuronTable } from "./neuron-table";
 
 const MARGIN = 16;
@@ -81,7 +81,7 @@ function drawRow(page: Page, y: number, key: number, label: string): void {
   drawVector(page, starts.product, y + 4, products(data.queryVector, vector), data.productLimit);
   style.steps.forEach((step, place) => {
     const value = step.values(data)[key] ?? 0;
-    drawSigned(page, starts.steps[place] ?? 0, y, value, style.limits[place] ?? 1, ink);
+    drawSigned(page, starts.steps[place] ?? 0, y, value, style.spans[place], ink);
   });
   const weight = data.row.weights[key] ?? 0;
   const room = widths.weight - 56;
@@ -89,11 +89,13 @@ function drawRow(page: Page, y: number, key: number, label: string): void {
   write(page, starts.weight + widths.weight, y + 16, masked ? "masked" : style.format(weight), ink).attr("text-anchor", "end");
 }
 
-function drawSigned(page: Page, x: number, y: number, value: number, limit: number, ink: string): void {
-  const room = (page.widths.step - 48) / 2;
-  const share = Number.isFinite(value) ? Math.min(1, Math.abs(value) / limit) : 0;
-  const bar = page.all.append("rect").attr("y", y + 7).attr("height", BAR).attr("width", share * room);
-  bar.attr("x", x + room - (value < 0 ? share * room : 0)).attr("fill", page.colours.diverging(value < 0 ? -0.75 : 0.75));
+function drawSigned(page: Page, x: number, y: number, value: number, span: Span | undefined, ink: string): void {
+  if (span === undefined) return;
+  const room = page.widths.step - 52;
+  const { begin, length, zero } = barIn(value, span);
+  page.all.append("line").attr("x1", x + zero * room).attr("x2", x + zero * room).attr("y1", y + 5).attr("y2", y + 7 + BAR + 2).attr("stroke", page.colours.line);
+  const bar = page.all.append("rect").attr("y", y + 7).attr("height", BAR).attr("width", length * room);
+  bar.attr("x", x + begin * room).attr("fill", page.colours.diverging(value < 0 ? -0.75 : 0.75));
   write(page, x + page.widths.step, y + 16, signed(value), ink).attr("text-anchor", "end");
 }
 

@@ -28,8 +28,8 @@ export interface KeyRowParts {
 export interface RowStyle {
   readonly data: NeuronData;
   readonly steps: readonly Step[];
-  /** The largest size among the numbers of each step: the length of a whole bar. */
-  readonly limits: readonly number[];
+  /** From where to where the bars of each step reach. */
+  readonly spans: readonly Span[];
   /** The order in which dimensions are drawn. */
   readonly dimensions: readonly number[];
   readonly colours: Colours;
@@ -78,17 +78,18 @@ export function fillKeyRow(parts: KeyRowParts, key: number, label: string, style
     const step = style.steps[place];
     const value = step?.values(data)[key] ?? 0;
     const hidden = masked && step?.name === "score";
-    fillSigned(part, hidden ? 0 : value, style.limits[place] ?? 1, style.colours);
+    fillSigned(part, hidden ? 0 : value, style.spans[place] ?? NO_SPAN, style.colours);
     part.text.textContent = hidden ? "−∞" : signed(value);
   });
   fillWeight(parts.weight, masked ? "masked" : style.format(data.row.weights[key] ?? 0), data.row.weights[key] ?? 0, style.weightColour);
 }
 
-/** A bar from the middle of its track, to the right for positive numbers and to the left for negative ones. */
-function fillSigned(part: NumberParts, value: number, limit: number, colours: Colours): void {
-  const share = Number.isFinite(value) ? Math.min(1, Math.abs(value) / limit) : 0;
-  part.bar.style.width = `${share * 50}%`;
-  part.bar.style.left = value < 0 ? `${50 - share * 50}%` : "50%";
+/** A bar from where 0 is, to the right for positive numbers and to the left for negative ones. */
+function fillSigned(part: NumberParts, value: number, span: Span, colours: Colours): void {
+  const { begin, length, zero } = barIn(value, span);
+  part.bar.style.width = `${length * 100}%`;
+  part.bar.style.left = `${begin * 100}%`;
+  part.bar.parentElement?.style.setProperty("--attn-zero", `${zero * 100}%`);
   part.bar.style.background = colours.diverging(value < 0 ? -0.75 : 0.75);
 }
 
@@ -98,12 +99,30 @@ export function fillWeight(part: NumberParts, text: string, weight: number, colo
   part.text.textContent = text;
 }
 
-/** The largest size among a step's finite numbers, of the keys that are listed; never 0. */
-export function limitOf(values: Float64Array, keys: readonly number[]): number {
-  let most = 0;
+/** What the track of a step's bars stands for: never above 0 at its left, nor below 0 at its right. */
+export interface Span {
+  readonly low: number;
+  readonly high: number;
+}
+
+const NO_SPAN: Span = { low: 0, high: 1 };
+
+/** The finite numbers of a step, of the keys that are listed. Numbers of one sign have the whole track. */
+export function spanOf(values: Float64Array, keys: readonly number[]): Span {
+  let [low, high] = [0, 0];
   for (const key of keys) {
-    const size = Math.abs(values[key] ?? 0);
-    if (Number.isFinite(size) && size > most) most = size;
+    const value = values[key] ?? 0;
+    if (!Number.isFinite(value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
   }
-  return most > 0 ? most : 1;
+  return low === high ? NO_SPAN : { low, high };
+}
+
+/** Where a number's bar begins, how long it is, and where 0 is: shares of the track. */
+export function barIn(value: number, { low, high }: Span): { begin: number; length: number; zero: number } {
+  const zero = (0 - low) / (high - low);
+  if (!Number.isFinite(value)) return { begin: zero, length: 0, zero };
+  const end = Math.min(1, Math.max(0, (value - low) / (high - low)));
+  return { begin: Math.min(zero, end), length: Math.abs(end - zero), zero };
 }

@@ -5,7 +5,7 @@ import { labelOf, shortened } from "../data/tokens";
 import { element, freshId, setAttributes } from "../shell/dom";
 import { columnStarts, columnWidths, gridTemplate, signed, type ColumnWidths, type Step } from "./neuron-columns";
 import type { NeuronData } from "./neuron-data";
-import { createKeyRow, createStrip, fillKeyRow, limitOf, type KeyRowParts, type RowStyle } from "./neuron-row";
+import { createKeyRow, createStrip, fillKeyRow, spanOf, type KeyRowParts, type RowStyle } from "./neuron-row";
 import { revealed, RowKeeper, rowWindow, type RowWindow } from "./neuron-window";
 import type { ViewContext } from "./view";
 
@@ -68,7 +68,7 @@ export class NeuronTable {
       steps,
       dimensions,
       colours,
-      limits: steps.map((step) => limitOf(step.values(data), keys)),
+      spans: steps.map((step) => spanOf(step.values(data), keys)),
       palette: divergingPalette(colours),
       weightColour: colours.head(data.head, layer.heads.length),
       format: (weight) => context.format(weight),

@@ -47,24 +47,30 @@ function rounding(precision: PrecisionInfo): [number, number] {
   return [LOG8_RELATIVE, LOG8_SMALLEST];
 }
 
+const NOT_NUMBERS = "What is computed here from q and k is not a number (NaN), so there is nothing to compare with the shown weights.";
+
 export interface VerdictParts {
   readonly row: ScoreRow;
   /** The weights that the source gives for the same query. */
   readonly shown: ArrayLike<number>;
+  /** What each is at most, where the source left weights out (see `Tile`). */
+  readonly most?: ArrayLike<number> | undefined;
   readonly layer: LayerInfo;
   readonly precision: PrecisionInfo;
 }
 
 export function judge(parts: VerdictParts): Verdict {
-  const { row, shown, layer, precision } = parts;
+  const { row, shown, most, layer, precision } = parts;
+  if (row.weights.some(Number.isNaN)) return { kind: "off", sentence: NOT_NUMBERS, difference: Number.NaN, key: row.weights.findIndex(Number.isNaN) };
   const allowed = tolerances(row, layer.scoring?.scale ?? 1, precision);
   let [difference, key, within, missing] = [0, 0, true, false];
   row.weights.forEach((weight, place) => {
     const given = shown[place] ?? 0;
-    if (Number.isNaN(given)) missing = true;
-    // A page that holds the largest keys of each query knows nothing of the others.
-    if (Number.isNaN(given) || (precision.kind === "top" && given === 0)) return;
-    const apart = Math.abs(weight - given);
+    const bound = most?.[place] ?? given;
+    if (Number.isNaN(bound)) missing = true;
+    // A page that holds the largest keys of each query knows nothing of the others, but what they are below.
+    if (Number.isNaN(bound) || (precision.kind === "top" && bound === 0)) return;
+    const apart = bound === given ? Math.abs(weight - given) : Math.max(0, weight - bound);
     if (apart > (allowed[place] ?? 0)) within = false;
     if (apart > difference) [difference, key] = [apart, place];
   });

@@ -6,8 +6,9 @@ import type { AxisInfo } from "../source/trace-info";
 import type { Selection } from "../state/selection";
 import { button, element } from "../shell/dom";
 import { byWeight } from "./matrix-order";
+import { layerName } from "./model-words";
 import { byContribution } from "./neuron-arithmetic";
-import { formulaOf, stepsOf, type Step } from "./neuron-columns";
+import { formulaOf, stepsOf, type BiasUse, type Step } from "./neuron-columns";
 import { keyVector, readNeuron, type NeuronData } from "./neuron-data";
 import { createNeuronElements, drawNeuronLegend, type DimensionOrder, type KeyOrder, type NeuronElements } from "./neuron-elements";
 import { exportNeuron } from "./neuron-export";
@@ -45,6 +46,8 @@ class NeuronView {
   private dimensionOrder: DimensionOrder = "model";
   private keyOrder: KeyOrder = "position";
   private ticket = 0;
+  /** The model adds something to a score of this layer that was seen. */
+  private biased = false;
   /** The query's row has not been scrolled to yet. */
   private unseen = true;
   /** What `data` was, or is being, read for. */
@@ -91,9 +94,12 @@ class NeuronView {
 
   async toSvg(): Promise<SVGSVGElement> {
     if (this.table?.style === null || this.table === null) throw new Error("there are no vectors to export for this layer: choose a layer that has them");
-    const { title, formula, verdict, notes } = this.elements;
-    const lines = [formula, verdict, notes].map((part) => part.textContent ?? "").filter((line) => line !== "");
-    return exportNeuron(this.table, this.context.colours(), title.textContent ?? "", lines);
+    const { title, headName, formula, verdict, notes } = this.elements;
+    const { trace } = this.context;
+    const source = `${this.context.layer().name}. Weights: ${trace.precision.sentence}`;
+    const lines = [source, ...[formula, verdict, notes].map((part) => part.textContent ?? "")].filter((line) => line !== "");
+    const whose = [trace.model, `${headName.textContent ?? ""}`].filter((part) => part !== "").join(", ");
+    return exportNeuron(this.table, this.context.colours(), `${whose}: ${lowered(title.textContent ?? "")}`, lines);
   }
 
   /** For a layer: its table, or why there is none. */
@@ -111,7 +117,8 @@ class NeuronView {
       return;
     }
     this.context.explain("");
-    this.makeTable(stepsOf(layer.scoring, layer.scoring?.biasHeld ?? false));
+    this.biased = false;
+    this.makeTable(stepsOf(layer.scoring, this.biasUse()));
     const { item } = this.context.store.selection;
     const axis = this.context.queryAxis();
     this.list.setTokens(this.context.reader.queries(), (query) => labelOf(axis, item, query));
@@ -119,13 +126,21 @@ class NeuronView {
     this.load();
   }
 
-  /** Layers of one model mostly have the same steps, and then the table stays. */
-  private makeTable(steps: readonly Step[]): void {
-    if (this.table?.hasSteps(steps) === true) return;
+  private biasUse(): BiasUse {
+    const { scoring } = this.context.layer();
+    if (scoring === null || !scoring.bias) return "none";
+    if (!scoring.biasHeld) return "missing";
+    return this.biased ? "added" : "zero";
+  }
+
+  /** Layers of one model mostly have the same steps, and then the table stays. True when there is a new one. */
+  private makeTable(steps: readonly Step[]): boolean {
+    if (this.table?.hasSteps(steps) === true) return false;
     this.takeTableAway();
     this.table = new NeuronTable(this.context, steps);
     this.input = new NeuronInput(this.context, this.table, steps, () => this.mark());
     this.elements.body.replaceChildren(this.list.element, this.table.element);
+    return true;
   }
 
   private takeTableAway(): void {
@@ -136,9 +151,10 @@ class NeuronView {
   private otherLayers(): HTMLElement {
     const { trace, store } = this.context;
     const others = layersWithVectors(trace);
-    const buttons = others.map((place) => button(`Layer ${trace.layers[place]?.index ?? place}`, { title: trace.layers[place]?.name ?? null }, () => store.select({ layer: place })));
-    const words = others.length === 0 ? "No layer of this trace has its vectors." : "Layers with query and key vectors:";
-    return element("div", { class: "attn-neuron-others" }, element("p", {}, words), element("div", { class: "attn-neuron-layers" }, ...buttons));
+    const buttons = others.map((place) => button(layerName(trace, place), { title: trace.layers[place]?.name ?? null }, () => store.select({ layer: place })));
+    // What is said above is all there is to say where no layer has them.
+    if (others.length === 0) return element("div", { class: "attn-neuron-others" });
+    return element("div", { class: "attn-neuron-others" }, element("p", {}, "Layers with query and key vectors:"), element("div", { class: "attn-neuron-layers" }, ...buttons));
   }
 
   private onSelection(next: Selection, before: Selection): void {
@@ -197,12 +213,16 @@ class NeuronView {
     if (data === null || table === null) return;
     const layer = context.layer();
     const keys = context.reader.keys();
+    // Once a layer has shown a bias its column stays, even for a query to which it adds nothing.
+    this.biased ||= data.bias?.some((bias) => bias !== 0) === true;
+    const bias = this.biasUse();
+    if (this.makeTable(stepsOf(layer.scoring, bias))) return this.show();
     const ordered = this.keyOrder === "weight" ? byWeight(keys, (key) => data.row.weights[key] ?? 0) : keys;
     table.show(data, ordered, this.dimensions(data, keys));
     const number = layer.heads[data.head] ?? data.head;
     elements.headName.textContent = `Head ${number}`;
-    elements.title.textContent = `Layer ${layer.index}: what “${shortened(table.labelOf(data.query, "query"), 24)}” (${data.query}) attends to, and why`;
-    elements.formula.textContent = formulaOf(layer.scoring, layer.scoring?.biasHeld ?? false);
+    elements.title.textContent = `${layerName(context.trace, context.store.selection.layer)}: what “${shortened(table.labelOf(data.query, "query"), 24)}” (${data.query}) attends to, and why`;
+    elements.formula.textContent = formulaOf(layer.scoring, bias);
     elements.verdict.textContent = data.verdict.sentence;
     elements.verdict.dataset["kind"] = data.verdict.kind;
     elements.notes.textContent = this.notes(data);
@@ -214,7 +234,7 @@ class NeuronView {
 
   private notes(data: NeuronData): string {
     const layer = this.context.layer();
-    const notes = arithmeticNotes(layer, data.head);
+    const notes = arithmeticNotes(layer, data.head, this.biasUse());
     // A warning quotes the layer's notes already.
     if (data.verdict.kind !== "off" && layer.notes.length > 0) notes.push(`On this layer: ${layer.notes.join("; ")}.`);
     return notes.join(" ");
@@ -234,4 +254,8 @@ class NeuronView {
     this.list.mark(this.data?.query ?? null, query, found(this.context.queryAxis()));
     this.table?.mark({ active: store.focus.key, pinned: key, pixel: this.input?.pixel ?? null, found: found(this.context.keyAxis()) });
   }
+}
+
+function lowered(sentence: string): string {
+  return `${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;
 }

@@ -50,6 +50,17 @@ test.each([false, true])("a known matrix gives the known pixels (dark: %s)", (da
   expect(rgba(pixels, 3)).toEqual([...missing, 255]);
 });
 
+test.each([false, true])("what the source does not hold looks like neither nothing nor not-a-number (dark: %s)", (dark) => {
+  const palette = heatPalette(coloursFor(dark));
+  const pixels = new Uint32Array(4);
+  const values = Float32Array.from([0, Number.NaN, Number.NaN, 0.1]);
+  paintHeat(values, pixels, LINEAR, palette, Float32Array.from([0, 0.002, Number.NaN, 0.2]));
+  expect([...pixels]).toEqual([palette.steps[0], palette.leftOut, palette.missing, palette.steps[51]]);
+  expect(new Set([palette.steps[0], palette.leftOut, palette.missing]).size).toBe(3);
+  paintHeat(values, pixels, LINEAR, { steps: palette.steps, missing: palette.missing }, Float32Array.from([0, 0.002, Number.NaN, 0.2]));
+  expect(pixels[1]).toBe(palette.missing);
+});
+
 test("numbers are dark on light cells and light on dark ones", () => {
   const light = coloursFor(false);
   expect(inkOn(0, LINEAR, light)).toBe("#111111");

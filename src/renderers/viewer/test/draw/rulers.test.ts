@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { heatTicks } from "../../src/draw/legend";
-import { columnTurn, fitText, isolated, roundStep, rulerMarks, turnedSpacing, widestLabel, type RulerRequest } from "../../src/draw/rulers";
+import { heatTicks, legendWidth } from "../../src/draw/legend";
+import { columnTurn, fitText, isolated, roundStep, rulerMarks, turnedSpacing, widestLabel, withoutOverlap, type RulerRequest } from "../../src/draw/rulers";
 
 /** Every character is ten pixels wide. */
 const measure = (text: string): number => [...text].length * 10;
@@ -63,6 +63,23 @@ test("round steps are 1, 2, 5 times a power of ten", () => {
   expect([0.3, 1, 1.5, 3, 7, 12, 51, 100].map(roundStep)).toEqual([1, 1, 2, 5, 10, 20, 100, 100]);
 });
 
+test("labels never lie upon those that are kept, nor upon each other, and none is left out without need", () => {
+  const extent = fc.record({ centre: fc.integer({ min: 0, max: 500 }), half: fc.integer({ min: 1, max: 40 }) });
+  fc.assert(
+    fc.property(fc.array(extent, { maxLength: 30 }), fc.array(extent, { maxLength: 2 }), (marks, kept) => {
+      const shown = withoutOverlap(marks, kept);
+      const apart = (left: { centre: number; half: number }, right: { centre: number; half: number }): boolean =>
+        Math.abs(left.centre - right.centre) >= left.half + right.half;
+      shown.forEach((mark, place) => {
+        for (const other of [...kept, ...shown.slice(0, place)]) expect(apart(mark, other)).toBe(true);
+      });
+      for (const mark of marks) {
+        if (!shown.includes(mark)) expect([...kept, ...shown].some((other) => !apart(mark, other))).toBe(true);
+      }
+    }),
+  );
+});
+
 describe("fitText", () => {
   test("leaves short text alone and ends long text in an ellipsis", () => {
     expect(fitText("cat", 30, measure)).toBe("cat");
@@ -111,8 +128,23 @@ describe("heatTicks", () => {
 
   test("the logarithmic scale has round powers of ten where they fit, at their own places", () => {
     const ticks = heatTicks({ scale: "log", max: 0.5 }, 400);
-    expect(ticks.map((tick) => tick.text)).toEqual(["≤0.00005", "0.5", "0.1", "0.01", "0.001"]);
+    expect(ticks.map((tick) => tick.text).filter((text) => text !== "")).toEqual(["≤0.00005", "0.5", "0.1", "0.01", "0.001"]);
     expect(ticks.find((tick) => tick.text === "0.01")?.share).toBeCloseTo(1 + Math.log10(0.02) / 4, 12);
-    expect(heatTicks({ scale: "log", max: 0.5 }, 120).length).toBeLessThan(5);
+  });
+
+  test("the logarithmic scale has a tick at every power of ten, and numbers at four places or more that never touch", () => {
+    expect(heatTicks({ scale: "log", max: 0.5 }, 120).filter((tick) => tick.text === "").length).toBeGreaterThan(0);
+    for (const max of [1, 0.976, 0.5, 0.339, 0.134, 0.05, 0.02]) {
+      const width = legendWidth("log");
+      const ticks = heatTicks({ scale: "log", max }, width);
+      const written = ticks.filter((tick) => tick.text !== "").sort((left, right) => left.share - right.share);
+      expect(written.length).toBeGreaterThanOrEqual(4);
+      expect(ticks.length).toBeGreaterThanOrEqual(5);
+      const reach = written.map(({ share, text }) => {
+        const begin = share * width - text.length * 6 * (share === 0 ? 0 : share === 1 ? 1 : 0.5);
+        return [begin, begin + text.length * 6] as const;
+      });
+      for (let place = 1; place < reach.length; place += 1) expect(reach[place]?.[0] ?? 0).toBeGreaterThan(reach[place - 1]?.[1] ?? 0);
+    }
   });
 });

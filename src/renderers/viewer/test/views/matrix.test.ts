@@ -2,10 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import type { BlockRequest, Series, WeightsReader } from "../../src/data/reader";
 import type { Tile } from "../../src/source/source";
-import { clampCamera, fitMatrix, mostZoom, visibleWindow } from "../../src/views/matrix-camera";
+import { formatWeight } from "../../src/shell/numbers";
+import { cameraFor, clampCamera, fitMatrix, mostZoom, visibleWindow } from "../../src/views/matrix-camera";
 import { patchWeights } from "../../src/views/matrix-inset";
-import { boundaries, layoutMatrix } from "../../src/views/matrix-layout";
-import { byWeight, readOrder, type MatrixOrder } from "../../src/views/matrix-order";
+import { boundaries, layoutMatrix, sidePlace } from "../../src/views/matrix-layout";
+import { byWeight, edgeOf, readOrder, type MatrixOrder } from "../../src/views/matrix-order";
 import { numberText } from "../../src/views/matrix-paint";
 import { piecesOf } from "../../src/views/matrix-pieces";
 import { placeOfLargest, readPointed } from "../../src/views/matrix-pointed";
@@ -61,19 +62,24 @@ function pooledByHand(order: MatrixOrder, firstRow: number, lastRow: number, fir
 }
 
 describe("fitMatrix", () => {
-  test("fills the window with cells of at most 2 to 1", () => {
-    expect(fitMatrix(1000, 500, 100, 100)).toMatchObject({ width: 1000, height: 500, cellWidth: 10, cellHeight: 5 });
-    expect(fitMatrix(3000, 500, 100, 100)).toMatchObject({ width: 1000, height: 500 });
-    expect(fitMatrix(500, 3000, 100, 100)).toMatchObject({ width: 500, height: 1000 });
+  test("makes cells as large as the window allows, and square", () => {
+    expect(fitMatrix(1000, 500, 100, 100)).toMatchObject({ width: 500, height: 500, cellWidth: 5, cellHeight: 5 });
+    expect(fitMatrix(500, 3000, 100, 100)).toMatchObject({ width: 500, height: 500 });
+    expect(fitMatrix(600, 600, 9, 12)).toMatchObject({ cellWidth: 50, cellHeight: 50 });
+  });
+
+  test("makes a side longer that would be a hair", () => {
+    expect(fitMatrix(1000, 500, 1, 1000)).toMatchObject({ cellWidth: 1, cellHeight: 72 });
+    expect(fitMatrix(1000, 500, 1000, 10)).toMatchObject({ cellWidth: 12, cellHeight: 0.5 });
   });
 
   test("does not blow a few tokens up", () => {
-    expect(fitMatrix(2000, 2000, 2, 2)).toMatchObject({ cellWidth: 104, cellHeight: 60 });
+    expect(fitMatrix(2000, 2000, 2, 2)).toMatchObject({ cellWidth: 72, cellHeight: 72 });
   });
 });
 
 describe("camera", () => {
-  const fit = fitMatrix(800, 400, 400, 400);
+  const fit = fitMatrix(800, 800, 400, 400);
 
   test("is kept over the picture and within its zoom", () => {
     fc.assert(
@@ -92,15 +98,28 @@ describe("camera", () => {
 
   test("sees all at first and a part when zoomed in", () => {
     expect(visibleWindow(fit, clampCamera(fit, { k: 1, x: 0, y: 0 }))).toEqual({ firstRow: 0, lastRow: 400, firstColumn: 0, lastColumn: 400 });
-    expect(visibleWindow(fit, clampCamera(fit, { k: 4, x: -800, y: -400 }))).toEqual({ firstRow: 100, lastRow: 200, firstColumn: 100, lastColumn: 200 });
+    expect(visibleWindow(fit, clampCamera(fit, { k: 4, x: -800, y: -800 }))).toEqual({ firstRow: 100, lastRow: 200, firstColumn: 100, lastColumn: 200 });
+  });
+
+  test("comes back to a window that was kept, whatever the size of the picture is now", () => {
+    const side = fc.tuple(fc.integer({ min: 0, max: 380 }), fc.integer({ min: 12, max: 400 })).map(([first, length]) => [first, Math.min(400, first + length)] as const);
+    fc.assert(
+      fc.property(side, side, fc.integer({ min: 200, max: 1500 }), ([firstRow, lastRow], [firstColumn, lastColumn], size) => {
+        const now = fitMatrix(size, size, 400, 400);
+        const seen = visibleWindow(now, cameraFor(now, { firstRow, lastRow, firstColumn, lastColumn }));
+        expect(seen.firstRow <= firstRow && seen.lastRow >= lastRow).toBe(true);
+        expect(seen.firstColumn <= firstColumn && seen.lastColumn >= lastColumn).toBe(true);
+      }),
+    );
+    expect(cameraFor(fit, { firstRow: 100, lastRow: 200, firstColumn: 100, lastColumn: 200 })).toMatchObject({ k: 4, x: -800, y: -800 });
   });
 
   test("finds the cell under a point, and none beside the picture", () => {
-    const at = clampCamera(fit, { k: 4, x: -800, y: -400 });
+    const at = clampCamera(fit, { k: 4, x: -800, y: -800 });
     expect(cellAt({ fit, at }, 0, 0)).toEqual({ row: 100, column: 100 });
-    expect(cellAt({ fit, at }, 799, 399)).toEqual({ row: 199, column: 199 });
+    expect(cellAt({ fit, at }, 799, 799)).toEqual({ row: 199, column: 199 });
     expect(cellAt({ fit, at }, -1, 5)).toBe(null);
-    expect(cellAt({ fit, at }, 5, 400)).toBe(null);
+    expect(cellAt({ fit, at }, 5, 800)).toBe(null);
   });
 });
 
@@ -196,6 +215,79 @@ describe("readTile", () => {
   });
 });
 
+describe("weights that the source does not hold", () => {
+  const bounds = Float32Array.from([0.5, 0.004, 0.004, Number.NaN]);
+  const values = Float32Array.from([0.5, Number.NaN, 0.001, Number.NaN]);
+  /** A row of: held, left out, held in part, not a number in the model. */
+  const partly: WeightsReader = {
+    ...reader(4).reader,
+    block: ({ queries, keys }) => {
+      const [rows, columns] = [queries.stop - queries.start, keys.stop - keys.start];
+      const cut = (whole: Float32Array): Float32Array => Float32Array.from({ length: rows * columns }, (_, place) => whole[keys.start + (place % columns)] ?? 0);
+      return Promise.resolve({ queries, keys, rows, columns, rowStep: 1, columnStep: 1, values: cut(values), most: cut(bounds) });
+    },
+  };
+  const order: MatrixOrder = { rows: [0, 1], columns: [0, 1, 2, 3], sorted: null };
+  const whole = { firstRow: 0, lastRow: 2, firstColumn: 0, lastColumn: 4 };
+
+  test("stay apart from nothing and from not-a-number, whatever the order", async () => {
+    const tile = await readTile(partly, SERIES, 0, order, whole, { rowStep: 1, columnStep: 1 });
+    expect([...tile.values]).toEqual([...values, ...values]);
+    expect([...(tile.most ?? [])]).toEqual([...bounds, ...bounds]);
+    const turned = await readTile(partly, SERIES, 0, { ...order, columns: [2, 1, 0, 3], sorted: "columns" }, whole, { rowStep: 1, columnStep: 1 });
+    expect([...turned.values.subarray(0, 4)]).toEqual([values[2], values[1], values[0], values[3]]);
+    expect([...(turned.most ?? new Float32Array()).subarray(0, 4)]).toEqual([bounds[2], bounds[1], bounds[0], bounds[3]]);
+  });
+
+  test("are told from the model's own by the tiles, and said to be below their bound at a cell", async () => {
+    const tiles = new MatrixTiles(partly, SERIES, 0, { ...order, columns: [0, 1, 2] }, () => undefined);
+    const shown = { ...whole, lastColumn: 3 };
+    await tiles.load(shown, { rowStep: 1, columnStep: 1 }, true);
+    expect([tiles.hasLeftOut, tiles.hasMissing, tiles.max]).toEqual([true, false, 0.5]);
+    const known = weightAt(tiles.loaded(shown, { rowStep: 1, columnStep: 1 }), { row: 1, column: 1 });
+    expect(known).toEqual({ weight: Number.NaN, most: bounds[1] });
+    expect(formatWeight(known?.weight ?? 0, { decimals: 3 }, known?.most)).toBe("not in this file (< 0.0041)");
+    const pointed = await readPointed(partly, SERIES, 0, order, { row: 0, column: 1 }, { rowStep: 1, columnStep: 1 });
+    expect(pointed).toMatchObject({ query: 0, key: 1, weight: Number.NaN, most: bounds[1] });
+  });
+
+  test("make the largest of a pooled cell no more than a least", async () => {
+    const pointed = await readPointed(partly, SERIES, 0, order, { row: 0, column: 1 }, { rowStep: 1, columnStep: 3 });
+    expect(pointed).toMatchObject({ key: 0, weight: 0.5, most: 0.5 });
+    const weak = await readPointed(partly, SERIES, 0, { ...order, columns: [1, 2] }, { row: 0, column: 0 }, { rowStep: 1, columnStep: 2 });
+    expect(weak).toMatchObject({ key: 2, weight: values[2], most: bounds[1] });
+  });
+
+  test("come behind those that are held when sorted, and before those that are nothing", async () => {
+    const row = Float32Array.from([0, Number.NaN, 0.001, 0.3]);
+    const most = Float32Array.from([0, 0.004, 0.001, 0.3]);
+    const source: WeightsReader = { ...reader(4).reader, block: ({ queries, keys }) => Promise.resolve({ queries, keys, rows: 1, columns: 4, rowStep: 1, columnStep: 1, values: row, most }) };
+    const sorted = await readOrder(source, SERIES, { item: 0, sort: "query", query: 2, key: null } as never);
+    expect(sorted.columns).toEqual([3, 2, 1, 0]);
+  });
+
+  test("are no empty row", () => {
+    const tile = { ...whole, rowStep: 1, columnStep: 1, rows: 1, columns: 2, values: Float32Array.from([Number.NaN, 0]), most: Float32Array.from([0.1, 0]) };
+    expect(emptyRows(tile)).toEqual([]);
+  });
+});
+
+test("another sorting goes to the edge where the strongest are; the same one stays where it is", () => {
+  const plain: MatrixOrder = { rows: [0, 1, 2], columns: [0, 1, 2], sorted: null };
+  const keys: MatrixOrder = { ...plain, columns: [2, 0, 1], sorted: "columns" };
+  const queries: MatrixOrder = { ...plain, rows: [1, 0, 2], sorted: "rows" };
+  expect([edgeOf(keys, plain), edgeOf(queries, plain), edgeOf(plain, keys), edgeOf(keys, keys)]).toEqual(["left", "top", null, null]);
+});
+
+test("other heads stand where they leave the cells larger", () => {
+  const square = (count: number): MatrixOrder => {
+    const positions = Array.from({ length: count }, (_, index) => index);
+    return { rows: positions, columns: positions, sorted: null };
+  };
+  expect(sidePlace(870, 340, square(40))).toBe("beside");
+  expect(sidePlace(390, 420, square(40))).toBe("below");
+});
+
 describe("MatrixTiles", () => {
   const plain = Array.from({ length: 2000 }, (_, index) => index);
   const order: MatrixOrder = { rows: plain, columns: plain, sorted: null };
@@ -214,7 +306,7 @@ describe("MatrixTiles", () => {
     expect(asked.length).toBe(8);
     expect(tiles.max).toBeCloseTo(10006 / 10007, 6);
     const loaded = tiles.loaded(whole, { rowStep: 4, columnStep: 4 });
-    expect(weightAt(loaded, { row: 1500, column: 30 })).toBeCloseTo(Math.max(...[0, 1, 2, 3].flatMap((i) => [28, 29, 30, 31].map((j) => weight(1500 + i, j)))), 6);
+    expect(weightAt(loaded, { row: 1500, column: 30 })?.weight).toBeCloseTo(Math.max(...[0, 1, 2, 3].flatMap((i) => [28, 29, 30, 31].map((j) => weight(1500 + i, j)))), 6);
   });
 
   test("drops questions that are out of date, and ends the waiting for them", async () => {
@@ -236,7 +328,7 @@ test("a pooled cell points at the largest weight under it", async () => {
   const pointed = await readPointed(reader(12).reader, SERIES, 0, order, { row: 5, column: 7 }, { rowStep: 4, columnStep: 3 });
   const candidates = [4, 5, 6, 7].flatMap((query) => [5, 4, 3].map((key) => ({ query, key, weight: Math.fround(weight(query, key)) })));
   const best = candidates.reduce((left, right) => (right.weight > left.weight ? right : left));
-  expect(pointed).toEqual({ ...best, among: [4, 3] });
+  expect(pointed).toEqual({ ...best, most: best.weight, among: [4, 3] });
   expect(placeOfLargest(Float32Array.from([Number.NaN, 0.2, 0.4]))).toBe(2);
 });
 

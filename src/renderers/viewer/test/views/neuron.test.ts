@@ -2,9 +2,10 @@ import { describe, expect, test } from "vitest";
 import type { LayerInfo, PrecisionInfo, ScoringInfo } from "../../src/source/trace-info";
 import { byContribution, keyHeadOf, robustLimit, scoreRow, softmax, type ScoreRules } from "../../src/views/neuron-arithmetic";
 import { columnStarts, columnWidths, formulaOf, signed, stepsOf } from "../../src/views/neuron-columns";
+import { barIn, spanOf } from "../../src/views/neuron-row";
 import { judge, tolerances } from "../../src/views/neuron-verdict";
 import { movedRow, revealed, rowWindow } from "../../src/views/neuron-window";
-import { defaultQuery } from "../../src/views/neuron-words";
+import { arithmeticNotes, defaultQuery } from "../../src/views/neuron-words";
 import { layerInfo } from "../helpers/traces";
 
 const QUERY = Float32Array.from([1.5, -0.25, 2]);
@@ -116,6 +117,20 @@ describe("judge", () => {
     expect(judge({ row, shown, layer: layer({}), precision: { ...EXACT, kind: "float16" } }).kind).toBe("off");
   });
 
+  test("holds what was left out to its bound, and does not take it for not-a-number", () => {
+    const shown = row.weights.map((weight) => (weight > 0.1 ? weight : Number.NaN));
+    const bounded = (bound: number) => row.weights.map((weight) => (weight > 0.1 ? weight : bound));
+    const top = { ...EXACT, kind: "top", top: 2 } as const;
+    const verdict = (bound: number) => judge({ row, shown, most: bounded(bound), layer: layer({}), precision: top });
+    expect(verdict(0.1)).toMatchObject({ kind: "good", difference: 0 });
+    expect(verdict(0.01).kind).toBe("off");
+  });
+
+  test("never says that not-a-number adds up", () => {
+    const broken = scoreRow(Float32Array.from([1.5, Number.NaN, 2]), KEYS, PLAIN);
+    expect(judge({ row: broken, shown: row.weights, layer: layer({}), precision: EXACT })).toMatchObject({ kind: "off" });
+  });
+
   test("does not compare with weights that are not numbers", () => {
     expect(judge({ row, shown: [Number.NaN, 0, 0, 0], layer: layer({}), precision: EXACT })).toMatchObject({ kind: "off" });
   });
@@ -128,12 +143,41 @@ describe("judge", () => {
 
 describe("steps and formula", () => {
   test("name what the layer does, with its numbers", () => {
-    expect(formulaOf({ ...SCORING, scale: 0.17677669 }, false)).toBe("weight = softmax( 0.177 × q·k )");
+    expect(formulaOf({ ...SCORING, scale: 0.17677669 }, "none")).toBe("weight = softmax( 0.177 × q·k )");
     const all = { ...SCORING, scale: 0.125, softcap: 50, bias: true, biasHeld: true, sinks: [0.5] };
-    expect(formulaOf(all, true)).toBe("weight = softmax( 50 × tanh( 0.125 × q·k ÷ 50 ) + bias ; sink )");
-    expect(stepsOf(all, true).map((step) => step.title)).toEqual(["q · k", "× 0.125", "cap 50", "+ bias"]);
-    expect(formulaOf({ ...SCORING, bias: true }, false)).toContain("bias (not held)");
-    expect(stepsOf(null, false).map((step) => step.title)).toEqual(["q · k"]);
+    expect(formulaOf(all, "added")).toBe("weight = softmax( 50 × tanh( 0.125 × q·k ÷ 50 ) + bias ; sink )");
+    expect(stepsOf(all, "added").map((step) => step.title)).toEqual(["q · k", "× 0.125", "cap 50", "+ bias"]);
+    expect(formulaOf({ ...SCORING, bias: true }, "missing")).toContain("bias (not held)");
+    expect(stepsOf(null, "none").map((step) => step.title)).toEqual(["q · k"]);
+  });
+
+  test("a scale of 1 and a bias of nothing but zeros get no column of their own, and are said", () => {
+    const scoring = { ...SCORING, scale: 1, bias: true, biasHeld: true };
+    expect(stepsOf(scoring, "zero").map((step) => step.title)).toEqual(["q · k"]);
+    expect(formulaOf(scoring, "zero")).toBe("weight = softmax( q·k )");
+    expect(formulaOf(scoring, "added")).toBe("weight = softmax( q·k + bias )");
+    const notes = arithmeticNotes(layer({ scoring }), 0, "zero").join(" ");
+    expect(notes).toContain("does not scale");
+    expect(notes).toContain("bias to the scores, which is 0");
+  });
+
+  test("the notes name what a layer has, and nothing that it may have", () => {
+    const plain = arithmeticNotes(layer({}), 0, "none").join(" ");
+    expect(plain).not.toMatch(/rotary|normalisation|causal|bias|where it has/);
+    expect(arithmeticNotes(layer({ scoring: { ...SCORING, causal: true } }), 0, "none").join(" ")).toContain("causal");
+  });
+
+  test("bars have the whole track where all numbers have one sign, and meet at 0 where they have both", () => {
+    expect(spanOf(Float64Array.from([2, 8, -50, Number.NEGATIVE_INFINITY]), [0, 1, 3])).toEqual({ low: 0, high: 8 });
+    expect(spanOf(new Float64Array(3), [0, 1, 2])).toEqual({ low: 0, high: 1 });
+    expect(barIn(8, { low: 0, high: 8 })).toEqual({ begin: 0, length: 1, zero: 0 });
+    expect(barIn(-3, { low: -3, high: 1 })).toEqual({ begin: 0, length: 0.75, zero: 0.75 });
+    expect(barIn(0.5, { low: -3, high: 1 })).toEqual({ begin: 0.75, length: 0.125, zero: 0.75 });
+    expect(barIn(Number.NEGATIVE_INFINITY, { low: -3, high: 1 }).length).toBe(0);
+  });
+
+  test("large numbers leave room for their bars", () => {
+    expect([signed(-1154.9213), signed(-26438920.4)]).toEqual(["−1154.9", "−2.64e+7"]);
   });
 
   test("numbers have a real minus sign", () => {
