@@ -69,6 +69,7 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
         for atom in follower.axes(weights)[at]
         if atom.place is not None
     }
+    gone = _of_keys(gone, arrival.state.summed, scores)
     key_is_right = any(scores.result[place[0]] not in scores.left for place in gone)
     query_labels, key_labels = (scores.left, scores.right) if key_is_right else (scores.right, scores.left)
     roles: dict[Place, Role] = {}
@@ -95,6 +96,12 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
     known_from = _settle(roles, free, batch, axes, scores, provenance.axes(follower.scores.inputs[0]))
     minor = frozenset(place for place, role in roles.items() if role == "heads" and place not in shared)
     return Roles(roles, minor, known_from)
+
+
+def _of_keys(gone: set[Place], softmaxed: frozenset[int], scores: Contract) -> set[Place]:
+    """Those that are the keys, of the axes that a product with values sums over: heads may be summed at once."""
+    own = {at for at, label in enumerate(scores.result) if (label in scores.left) != (label in scores.right)}
+    return {place for place in gone if place[0] in (softmaxed or own)} or gone
 
 
 def _settle(

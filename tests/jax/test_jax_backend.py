@@ -246,3 +246,23 @@ def test_keras_on_jax() -> None:
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", KERAS], env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_values_that_are_projected_before_they_are_weighed() -> None:
+    """The product with the values sums over keys and heads at once; only the keys are the last axis of the weights."""
+    random = np.random.default_rng(3)
+    shapes = {"query": (24, 4, 6), "key": (24, 4, 6), "value": (24, 4, 6), "out": (4, 6, 24)}
+    params = {name: jnp.asarray(random.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+    x = jnp.asarray(random.normal(size=(2, 5, 24)), jnp.float32)
+
+    def layer(params: dict[str, Any], x: Any) -> Any:
+        query, key, value = (jnp.einsum("btd,dhe->bhte", x, params[name]) for name in ("query", "key", "value"))
+        weights = jax.nn.softmax(jnp.einsum("bhqe,bhke->bhqk", query, key) * 6**-0.5)
+        projected = jnp.einsum("bhke,hed->bhkd", value, params["out"])
+        return jnp.einsum("bhqk,bhkd->bqd", weights, projected)
+
+    found = attncore.trace(layer, (params, x))[0]
+    query, key = (np.einsum("btd,dhe->bhte", *map(np.float64, (x, params[name]))) for name in ("query", "key"))
+    scores = np.exp(query @ key.mT * 6**-0.5)
+    np.testing.assert_allclose(found.weights[:], scores / scores.sum(-1, keepdims=True), atol=1e-5)
+    assert not found.notes

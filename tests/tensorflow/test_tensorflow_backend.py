@@ -360,3 +360,25 @@ def test_random_numbers_are_as_after_a_plain_call() -> None:
         return layer(x, x, training=True).numpy()
 
     np.testing.assert_allclose(run(True), run(False), rtol=0, atol=1e-6)
+
+
+def test_values_and_output_in_one_product() -> None:
+    """A product of three sums over keys and heads at once; only the keys are the last axis of the weights."""
+    random = np.random.default_rng(3)
+    shapes = {"query": (24, 4, 6), "key": (24, 4, 6), "value": (24, 4, 6), "out": (4, 6, 24)}
+    kernels = {name: tf.Variable(random.normal(size=shape), dtype=tf.float32) for name, shape in shapes.items()}
+    x = random.normal(size=(1, 5, 24)).astype(np.float32)
+
+    @tf.function
+    def layer(x: Any) -> Any:
+        query, key, value = (tf.einsum("btd,dhe->bhte", x, kernels[name]) for name in ("query", "key", "value"))
+        weights = tf.nn.softmax(tf.einsum("bhqe,bhke->bhqk", query, key) * 6**-0.5)
+        return tf.einsum("bhqk,bhke,hed->bqd", weights, value, kernels["out"])
+
+    found = attncore.trace(layer, tf.constant(x))[0]
+    query, key = (
+        np.einsum("btd,dhe->bhte", x.astype(np.float64), kernels[name].numpy().astype(np.float64))
+        for name in ("query", "key")
+    )
+    scores = np.exp(query @ key.swapaxes(-1, -2) * 6**-0.5)
+    np.testing.assert_allclose(found.weights[:], scores / scores.sum(-1, keepdims=True), atol=1e-5)
