@@ -11,11 +11,16 @@ from ._torch_recorder import Recorder
 
 
 def coverage_of(recorder: Recorder, records: Iterable[Record]) -> Coverage:
-    """Blocks that ran without attention, and what was seen and refused."""
+    """Blocks and recurrent layers that ran without attention, and what was seen and refused."""
     hits = {record.name for record in records}
     entries = [*recorder.refused.values()]
     for container in _outermost_lists(recorder, hits):
         entries += _silent_blocks(recorder, container, hits)
+    silent = [entry.name for entry in entries]
+    for name, kind in recorder.recurrent.items():
+        if recorder.ran[name] and not any(_inside(name, block) for block in silent):
+            reason = "ran and showed no softmax attention; it is recurrent, and mixes positions all the same"
+            entries.append(CoverageEntry(name, kind, "no-attention", reason))
     return Coverage(tuple(entries))
 
 

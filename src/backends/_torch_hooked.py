@@ -60,7 +60,7 @@ def may_attend(module: nn.Module) -> bool:
 
 def _is_layer(module: nn.Module) -> bool:
     """Leaves such as `nn.Linear` and its like."""
-    if module._modules:
+    if module._modules or isinstance(module, nn.RNNBase):  # a recurrent layer is reported when it ran
         return False
     if type(module).__module__.startswith("torch.nn."):
         return True

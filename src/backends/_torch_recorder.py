@@ -58,6 +58,7 @@ class Recorder:
         self.ran: Counter[str] = Counter()
         # Lists of blocks by their name, the outer ones first.
         self.block_lists: dict[str, nn.Module] = {}
+        self.recurrent: dict[str, str] = {}
         self.roots: list[RootCall] = []
         self.outputs: list[Any] = []
         self._calls_of_name: Counter[tuple[str, int]] = Counter()
@@ -92,6 +93,8 @@ class Recorder:
             return
         if isinstance(module, nn.ModuleList | nn.Sequential):
             self.block_lists[name] = module
+        if isinstance(module, nn.RNNBase):
+            self.recurrent[name] = type(module).__name__
         self._handles += [
             module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
             # First of all post-hooks, so that captures inside each other end in reverse order.

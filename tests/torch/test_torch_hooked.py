@@ -117,3 +117,20 @@ def test_the_hooked_modules_of_a_real_architecture() -> None:
         hooked = [name for name, module in model.named_modules() if module._forward_pre_hooks]
     assert "encoder.layer.0.attention.self" in hooked
     assert not [name for name in hooked if name.endswith(("output", "intermediate", "dense", "pooler"))]
+
+
+class WithRecurrence(nn.Module):
+    """A recurrent layer beside attention, in no list of blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recurrent, self.attention = nn.LSTM(DIM, DIM, batch_first=True), Around()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(self.recurrent(x)[0])
+
+
+def test_a_recurrent_layer_is_reported() -> None:
+    """It mixes positions, so a reader of the trace must know that it ran."""
+    coverage = attncore.trace(WithRecurrence(), torch.randn(1, 4, DIM)).coverage
+    assert [(entry.name, entry.what) for entry in coverage.with_status("no-attention")] == [("recurrent", "LSTM")]
