@@ -181,3 +181,16 @@ def test_layers_without_weights_are_left_out_and_named() -> None:
         with_weights(AttentionTrace((reduced,), trace.axes))
     with pytest.raises(UnavailableError, match="no attention layers"):
         with_weights(AttentionTrace((), {}))
+
+
+def test_the_levels_are_reached_by_so_many_keys_of_a_query() -> None:
+    """The viewer's first threshold comes from them: sorting all weights of the rows that count gives the same."""
+    trace = example_trace(n_layers=1, n_heads=3, n_tokens=40, batch=2, padding=4)
+    layer = trace[0]
+    for item, figures in enumerate(_page_statistics.statistics_of(layer, trace.axes_of(layer))):
+        rows = ~trace.axes_of(layer)[0].padding_of(item)
+        for head, levels in enumerate(figures["levels"]):
+            weights = np.sort(np.asarray(layer.weights[item, head])[rows].ravel())[::-1]
+            expected = [weights[round(count * rows.sum()) - 1] for count in (0.25, 0.5, 1, 2, 4)]
+            np.testing.assert_allclose(levels[:5], expected, rtol=0.006)
+            assert levels == sorted(levels, reverse=True)

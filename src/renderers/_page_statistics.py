@@ -68,11 +68,11 @@ def _levels(layer: AttentionLayer, item: int, axis: TokenAxis) -> list[list[floa
     counted = np.flatnonzero(~axis.padding_of(item)[::step])
     if not len(counted):
         return [[None] * len(_LEVEL_COUNTS)] * heads
-    weights = np.asarray(layer.weights[item, :, ::step])[:, counted].astype(np.float32)
+    weights = np.asarray(layer.weights[item, :, ::step])[:, counted].astype(np.float32).reshape(heads, -1)
     np.nan_to_num(weights, copy=False)
-    most = min(keys, int(max(_LEVEL_COUNTS)))
-    largest = np.partition(weights, keys - most, axis=-1)[..., keys - most :].reshape(heads, -1)
-    largest.sort(axis=-1)
+    most = len(counted) * min(keys, int(max(_LEVEL_COUNTS)))
+    largest = np.partition(weights, weights.shape[1] - most, axis=1)[:, weights.shape[1] - most :]
+    largest.sort(axis=1)
     places = [max(1, round(count * len(counted))) for count in _LEVEL_COUNTS]
     return [[finite(row[-place], 3) if place <= len(row) else 0.0 for place in places] for row in largest]
 

@@ -69,7 +69,7 @@ def test_heads_by_mouse(open_page, plain) -> None:
 def test_heads_by_keyboard(open_page, plain) -> None:
     """One stop for Tab, arrow keys from there; Space takes, Shift+Space adds; a and m."""
     viewer = open_page(plain)
-    viewer.page.get_by_role("button", name="Head 0").focus()
+    viewer.page.get_by_role("button", name="Head 0", exact=True).focus()
     viewer.press("ArrowRight", "Space")
     assert viewer.selection["heads"] == [1]
     viewer.press("ArrowRight", "Shift+Space")
