@@ -20,6 +20,9 @@ export class ModelGrid {
   private readonly id = freshId("head");
   private cursor: HeadPlace | null = null;
   private label = 0;
+  /** Kept, as asking the browser right after a change would have it lay out the page at once. */
+  private height = 0;
+  private scrolled = 0;
 
   constructor(
     private readonly context: ViewContext,
@@ -28,8 +31,9 @@ export class ModelGrid {
     this.element.append(element("div", { role: "rowgroup", class: "attn-model-top" }, this.header), this.body);
   }
 
-  /** Builds the grid anew; names of rows are `label` pixels wide. */
-  show(lines: readonly GridLine[], grid: ThumbnailGrid, label: number): void {
+  /** Builds the grid anew, in a window of `height`; names of rows are `label` pixels wide. */
+  show(lines: readonly GridLine[], grid: ThumbnailGrid, label: number, height: number): void {
+    this.height = height;
     this.lines = lines;
     this.grid = grid;
     this.label = label;
@@ -42,7 +46,12 @@ export class ModelGrid {
     this.body.style.width = `${label + columns * (grid.side + grid.gap)}px`;
     for (const row of this.rows.values()) row.element.remove();
     this.rows.clear();
-    this.scroll();
+  }
+
+  /** The window has been scrolled, or its size is another one. */
+  measure(): void {
+    this.height = this.element.clientHeight;
+    this.scrolled = this.element.scrollTop;
   }
 
   /** Brings the rows of the window into being; returns the layers whose heads they show. */
@@ -82,6 +91,7 @@ export class ModelGrid {
     const across = window.clientWidth - this.label;
     window.scrollTop = row === 0 ? 0 : Math.min(top, Math.max(window.scrollTop, top + side + caption + MARGIN - room));
     window.scrollLeft = Math.min(left, Math.max(window.scrollLeft, left + side + 2 * MARGIN - across));
+    this.measure();
   }
 
   /** The head whose cell an event comes from. */
@@ -110,8 +120,8 @@ export class ModelGrid {
   }
 
   private window(): { first: number; last: number } {
-    const height = Math.max(0, this.element.clientHeight - HEADER_HEIGHT);
-    return visibleRows({ count: this.lines.length, rowHeight: rowStep(this.grid), height }, this.element.scrollTop);
+    const height = Math.max(0, this.height - HEADER_HEIGHT);
+    return visibleRows({ count: this.lines.length, rowHeight: rowStep(this.grid), height }, this.scrolled);
   }
 
   private addRow(place: number): void {

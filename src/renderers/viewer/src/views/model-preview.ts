@@ -14,6 +14,8 @@ import type { ViewContext } from "./view";
 
 const LEGEND_WIDTH = 190;
 const LEAST_LEGEND = 110;
+/** Space around the picture and its words, where they stand side by side. */
+const BESIDE_PICTURE = 24;
 const MOST_PAIRS = 8;
 
 export class ModelPreview {
@@ -25,6 +27,7 @@ export class ModelPreview {
   private shown: HeadPlace | null = null;
   private pointed = false;
   private side = 0;
+  private legendWidth = LEGEND_WIDTH;
   private ticket = 0;
 
   constructor(
@@ -35,8 +38,9 @@ export class ModelPreview {
     this.element.append(this.picture.element, this.words, this.pairs);
   }
 
-  /** `size`: width beside the grid, height below it. */
-  place(place: PreviewPlace, size: number): void {
+  /** `size`: width beside the grid, height below it; `width`: of the whole view. */
+  place(place: PreviewPlace, size: number, width: number): void {
+    this.legendWidth = place === "below" ? Math.min(LEGEND_WIDTH, width - size - BESIDE_PICTURE) : LEGEND_WIDTH;
     this.element.hidden = place === "over" && !this.pointed;
     this.element.dataset["place"] = place;
     this.element.style.setProperty("--attn-preview", `${size}px`);
@@ -72,7 +76,7 @@ export class ModelPreview {
 
   private drawLegend(tile: MatrixTile): void {
     const { store, format } = this.context;
-    const width = Math.min(LEGEND_WIDTH, this.words.clientWidth - 4);
+    const width = this.legendWidth;
     const colours = this.context.colours();
     const { scale, max } = rangeOf(tile, store.selection.modelScale);
     const svg = create<SVGSVGElement>("svg:svg").attr("width", width + 2).attr("height", LEGEND_HEIGHT);

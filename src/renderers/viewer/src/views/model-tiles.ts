@@ -1,6 +1,7 @@
 /** The small pictures' numbers: one tile a head, kept while layers scroll in and out. */
 
-import { heatPalette, largest } from "../draw/heatmap";
+import type { Colours } from "../draw/colours";
+import { heatPalette, largest, type HeatPalette } from "../draw/heatmap";
 import { paintThumbnail, type ThumbnailRange } from "../draw/thumbnails";
 import type { ThumbnailScale } from "../state/selection";
 import { readTile, type MatrixTile } from "./matrix-tiles";
@@ -85,6 +86,15 @@ export function thumbnail(tile: MatrixTile, asked: number, context: ViewContext)
   const side = Math.max(1, asked);
   const image = new ImageData(side, side);
   const range = rangeOf(tile, context.store.selection.modelScale);
-  paintThumbnail(tile, new Uint32Array(image.data.buffer), side, range, heatPalette(context.colours()));
+  paintThumbnail(tile, new Uint32Array(image.data.buffer), side, range, paletteOf(context.colours()));
   return image;
+}
+
+/** Made once for each theme, as a view has some hundred pictures. */
+const palettes = new WeakMap<Colours, HeatPalette>();
+
+function paletteOf(colours: Colours): HeatPalette {
+  const known = palettes.get(colours) ?? heatPalette(colours);
+  palettes.set(colours, known);
+  return known;
 }

@@ -65,7 +65,10 @@ class ModelView {
     this.body = element("div", { class: "attn-model-body-room" }, window, this.preview.element);
     this.root = element("div", { class: "attn-model" }, this.controls.element, this.body);
     host.append(this.root);
-    const onScroll = (): void => this.track(this.load(this.grid.scroll()));
+    const onScroll = (): void => {
+      this.grid.measure();
+      this.track(this.load(this.grid.scroll()));
+    };
     this.grid.element.addEventListener("scroll", onScroll, { passive: true });
     this.stops = [
       store.onSelection((next, before) => this.onSelection(next, before)),
@@ -136,9 +139,9 @@ class ModelView {
     const sizes = { rows: lines.length, columns: most, caption: this.caption(), label: LABEL, list: selection.ranked };
     const { grid, place, preview } = modelLayout({ width, height, ...sizes });
     this.body.dataset["preview"] = place;
-    this.preview.place(place, preview);
+    this.preview.place(place, preview, width);
     this.grid.element.setAttribute("aria-label", pictureTitle(this.context, this.group));
-    this.grid.show(lines, grid, LABEL);
+    this.grid.show(lines, grid, LABEL, place === "below" ? height - preview : height);
     this.grid.mark(this.pointed());
     this.tiles.setPixels(grid.side * Math.min(2, window.devicePixelRatio || 1));
     if (lines.length === 0) this.context.explain("No head has this pattern: choose another one, or all.");
