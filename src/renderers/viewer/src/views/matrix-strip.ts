@@ -25,6 +25,8 @@ export class HeadStrip {
   private readonly heading = element("p", { class: "attn-matrix-heads-title attn-muted" });
   private entries: readonly Entry[] = [];
   private ticket = 0;
+  /** The button of the head shown large, until it has been scrolled to. */
+  private unseen: HTMLElement | null = null;
 
   constructor(
     private readonly context: ViewContext,
@@ -46,8 +48,7 @@ export class HeadStrip {
     }
     this.element.hidden = list.length < 2;
     this.entries.forEach((entry, place) => this.mark(entry, place === current));
-    const button = this.entries[current]?.button;
-    if (button !== undefined) this.reveal(button);
+    this.unseen = this.entries[current]?.button ?? null;
   }
 
   /** Says whether there are more heads than can be seen, in words and by fading the list's end. */
@@ -60,16 +61,19 @@ export class HeadStrip {
   }
 
   /** Scrolls the list, and nothing around it, until a button is in sight. */
-  private reveal({ offsetTop, offsetLeft, offsetHeight, offsetWidth }: HTMLElement): void {
+  private reveal(button: HTMLElement): void {
     const { list } = this;
+    const { offsetTop, offsetLeft, offsetHeight, offsetWidth } = button;
     list.scrollTop = Math.min(offsetTop, Math.max(list.scrollTop, offsetTop + offsetHeight - list.clientHeight));
     list.scrollLeft = Math.min(offsetLeft, Math.max(list.scrollLeft, offsetLeft + offsetWidth - list.clientWidth));
-    this.hint();
   }
 
   /** Reads and draws the small pictures one after the other; a later call takes over. */
   async draw(item: number, order: MatrixOrder): Promise<void> {
     const ticket = (this.ticket += 1);
+    // Not before there is a layout to scroll in.
+    if (this.unseen !== null) this.reveal(this.unseen);
+    this.unseen = null;
     this.hint();
     const [rows, columns] = [order.rows.length, order.columns.length];
     const few = this.entries.length > 1 && rows * columns <= MOST_WEIGHTS;

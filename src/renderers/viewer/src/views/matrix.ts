@@ -146,8 +146,8 @@ class MatrixView {
     if (head !== undefined) this.context.store.select({ shown: head });
   }
 
-  private series(): Series {
-    const list = this.context.reader.series();
+  /** The series that is shown large; one of `list`. */
+  private series(list = this.context.reader.series()): Series {
     const { shown } = this.context.store.selection;
     const series = list.find(({ heads }) => heads.length === 1 && heads[0] === shown) ?? list[0];
     if (series === undefined) throw new Error("the reader gave no series to show");
@@ -158,8 +158,8 @@ class MatrixView {
   private load(): void {
     const ticket = (this.ticket += 1);
     const { elements, context } = this;
-    const series = this.series();
     const list = context.reader.series();
+    const series = this.series(list);
     this.strip.show(list, list.indexOf(series));
     elements.title.textContent = titleOf(context, series);
     elements.sort.set(context.store.selection.sort);
