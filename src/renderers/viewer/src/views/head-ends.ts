@@ -1,16 +1,24 @@
 /** Where a line begins and ends in the window: the same for pixels, for an export and for the pointer. */
 
-import { seriesOffset } from "../draw/lines";
+import { farFade, seriesOffset } from "../draw/lines";
 import { rowCentre } from "../draw/token-column-rows";
 import type { HeadPictureParts } from "./head-picture";
+import type { Scene } from "./head-scene";
 
-/** How far lines of a single token that leave the window stand apart, in pixels. */
+/** How far lines that leave the window stand apart, in pixels. */
 const APART = 110;
 
 export interface LineHeights {
   readonly from: number;
   readonly to: number;
+  /** What the line keeps of its opacity: among those of all tokens, the less the further outside of the window it ends. */
+  readonly fade: number;
 }
+
+/** Lines that leave the window, of which there may be many more than of others. */
+const LEAVING = 0.65;
+/** Lines that are not of the pair that stands out. */
+const FADED = 0.34;
 
 export type PlacedLines = Pick<HeadPictureParts, "lines" | "queries" | "keys" | "scene" | "seriesColours">;
 
@@ -19,7 +27,22 @@ export function heightsOf({ lines, queries, keys, scene, seriesColours }: Placed
   const shift = seriesOffset(lines.series[line]!, seriesColours.length, rowHeight);
   const from = rowCentre(queries.size, queries.offset, lines.query[line]!) + shift;
   const to = rowCentre(keys.size, keys.offset, lines.key[line]!) + shift;
-  return scene.kind === "all" ? { from, to } : { from: nearby(from, height), to: nearby(to, height) };
+  const fade = scene.kind === "all" ? fadeOutside(from, to, height) : fadeBesidePair(scene, lines.key[line]!);
+  return { from: nearby(from, height), to: nearby(to, height), fade };
+}
+
+/** Whether a line is of the pair of tokens that is pinned, or pointed at beside a pinned one. */
+export function standsOut(scene: Scene, key: number): boolean {
+  return scene.kind === "query" && scene.other === key;
+}
+
+function fadeOutside(from: number, to: number, height: number): number {
+  const fade = farFade(from, to, height);
+  return fade < 1 ? LEAVING * fade : 1;
+}
+
+function fadeBesidePair(scene: Scene, key: number): number {
+  return scene.kind === "query" && scene.other !== null && scene.other !== key ? FADED : 1;
 }
 
 /**

@@ -2,7 +2,6 @@
 
 import { lineWidth, opacity, rise, riseSlope, type LineStyle } from "../draw/lines";
 import { heightsOf, type PlacedLines } from "./head-ends";
-import { fadeOf } from "./head-picture";
 
 /** Pixels from a line's edge at which it can still be meant. */
 const REACH = 6;
@@ -22,20 +21,20 @@ export interface DrawnLines extends PlacedLines {
  * Its place in the buffer; null when none is.
  */
 export function lineAt(drawn: DrawnLines, across: number, share: number, y: number): number | null {
-  const { lines, order, queries, style } = drawn;
+  const { lines, order, style } = drawn;
   const up = rise(share);
   const slope = riseSlope(share) / Math.max(1, across);
   let best: number | null = null;
   let least = REACH + HANDICAP;
   for (const line of order) {
-    const { from, to } = heightsOf(drawn, line);
+    const { from, to, fade } = heightsOf(drawn, line);
     const drop = to - from;
     // Beside a steep line the pointer is nearer to it than straight above it.
     const away = Math.abs(from + drop * up - y) / Math.sqrt(1 + (drop * slope) ** 2);
     if (away > REACH + 4) continue;
     const level = lines.level[line]!;
     const beside = Math.max(0, away - lineWidth(level, style) / 2);
-    const seen = opacity(level, style) * fadeOf(drawn.scene, lines.key[line]!, from, to, queries.size.height);
+    const seen = opacity(level, style) * fade;
     const cost = beside + HANDICAP * (1 - seen);
     // The order is weakest first, so the last of those equally near is the strongest.
     if (beside > REACH || seen < UNSEEN || cost > least) continue;

@@ -2,19 +2,17 @@
 
 import { rgb } from "d3-color";
 import type { Colours } from "../draw/colours";
-import { farFade, strongStyle, type LineBuffer, type LineStyle } from "../draw/lines";
+import { strongStyle, type LineBuffer, type LineStyle } from "../draw/lines";
 import { LineRaster, type Rgb } from "../draw/lines-raster";
 import type { ColumnSize } from "../draw/token-column-rows";
 import { paintEdge, type EdgeMark } from "./head-edges";
-import { heightsOf } from "./head-ends";
+import { heightsOf, standsOut } from "./head-ends";
 import type { Figures } from "./head-figures";
 import { NUMBER_WIDTH, type HeadLayout, type Strip } from "./head-layout";
 import type { Scene } from "./head-scene";
 
 /** Beyond this, more pixels cost time and show nothing more. */
 const MOST_PIXELS_PER_PIXEL = 2;
-/** Lines that are not of the pair that stands out. */
-const FADED = 0.34;
 const BAR_GAP = 6;
 const TINT = 0.36;
 
@@ -81,23 +79,17 @@ export class HeadPicture {
   }
 
   private paintLines(parts: HeadPictureParts, scale: number): void {
-    const { lines, scene, style, queries } = parts;
+    const { lines, scene, style } = parts;
     const ink = parts.seriesColours.map(bytes);
     const strong = strongStyle(style);
     for (const line of drawingOrder(parts)) {
       const series = lines.series[line]!;
       const key = lines.key[line]!;
-      const { from, to } = heightsOf(parts, line);
-      const fade = fadeOf(scene, key, from, to, queries.size.height);
+      const { from, to, fade } = heightsOf(parts, line);
       const look = standsOut(scene, key) ? strong : style;
       this.raster.line(from * scale, to * scale, lines.level[line]!, look, ink[series]!, fade);
     }
   }
-}
-
-/** Whether a line is of the pair of tokens that is pinned, or pointed at beside a pinned one. */
-export function standsOut(scene: Scene, key: number): boolean {
-  return scene.kind === "query" && scene.other === key;
 }
 
 /** Weakest first; the lines of a pair that stands out come last, on top of all others. */
@@ -105,12 +97,6 @@ export function drawingOrder({ order, scene, lines }: Pick<HeadPictureParts, "or
   if (scene.kind !== "query" || scene.other === null) return order;
   const isOut = (line: number): boolean => standsOut(scene, lines.key[line]!);
   return Int32Array.of(...order.filter((line) => !isOut(line)), ...order.filter(isOut));
-}
-
-/** How much of its opacity a line keeps: less beside a pair that stands out, and among all lines when it leaves the window. */
-export function fadeOf(scene: Scene, key: number, from: number, to: number, height: number): number {
-  if (scene.kind === "all") return farFade(from, to, height);
-  return scene.kind === "query" && scene.other !== null && scene.other !== key ? FADED : 1;
 }
 
 export function bytes(colour: string): Rgb {

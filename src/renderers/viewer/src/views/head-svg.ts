@@ -12,9 +12,9 @@ import { rowCentre } from "../draw/token-column-rows";
 import type { Colours } from "../draw/colours";
 import type { HeadElements } from "./head-elements";
 import { NUMBER_WIDTH, type Strip } from "./head-layout";
-import { heightsOf } from "./head-ends";
+import { heightsOf, standsOut } from "./head-ends";
 import { MATCH_COLOUR, type HeadPainter, type Matches } from "./head-painter";
-import { drawingOrder, fadeOf, figureShapes, standsOut, type HeadPictureParts } from "./head-picture";
+import { drawingOrder, figureShapes, type HeadPictureParts } from "./head-picture";
 import { drawKeys, keysHeight } from "./head-svg-keys";
 import { pictureTitle, precisionSentence } from "./head-words";
 import type { ViewContext } from "./view";
@@ -81,10 +81,10 @@ function drawLines(group: Group, parts: HeadPictureParts): void {
   for (const line of drawingOrder(parts)) {
     const series = lines.series[line]!;
     const level = lines.level[line]!;
-    const { from: y0, to: y1 } = heightsOf(parts, line);
+    const { from: y0, to: y1, fade: exact } = heightsOf(parts, line);
     const out = standsOut(scene, lines.key[line]!);
     const look = out ? strong : style;
-    const fade = Math.round(fadeOf(scene, lines.key[line]!, y0, y1, layout.height) * FADES_A_PATH) / FADES_A_PATH;
+    const fade = Math.round(exact * FADES_A_PATH) / FADES_A_PATH;
     const name = `${out} ${Math.floor(level / LEVELS_A_PATH)} ${fade} ${series}`;
     const path = paths.get(name) ?? { fill: seriesColours[series]!, opacity: opacity(level, look) * fade, d: [] };
     paths.set(name, path);

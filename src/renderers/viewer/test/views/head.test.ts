@@ -2,13 +2,13 @@ import { describe, expect, it, test } from "vitest";
 import { coloursFor, seriesColour } from "../../src/draw/colours";
 import { FAINTEST_LEVEL, LineBuffer, lineStyle, lineWidth, opacity, strength, strongest, strongStyle, type StrengthScale } from "../../src/draw/lines";
 import { usualWidth } from "../../src/draw/token-column-width";
-import { nearby } from "../../src/views/head-ends";
+import { heightsOf, nearby, standsOut } from "../../src/views/head-ends";
 import { figuresOf, isKnown, type Figures } from "../../src/views/head-figures";
 import { legendSamples, sampleText } from "../../src/views/head-legend";
 import { alwaysDrawn, collectFigures } from "../../src/views/head-lines";
 import { columnTokens, listingOf, partsOf } from "../../src/views/head-listing";
 import { lineAt, type DrawnLines } from "../../src/views/head-pick";
-import { drawingOrder, standsOut } from "../../src/views/head-picture";
+import { drawingOrder } from "../../src/views/head-picture";
 import { sceneOf, type Scene } from "../../src/views/head-scene";
 import { keysHeight, placed } from "../../src/views/head-svg-keys";
 import type { HeadWeights } from "../../src/views/head-weights";
@@ -113,6 +113,21 @@ describe("the line that is meant by the pointer", () => {
     const lines = drawn([[0, 9, 255]]);
     expect(lineAt(lines, 60, 0.5, 100 + 12)).toBe(0);
   });
+});
+
+test("lines of all tokens fade by how far they really go, and all but a pinned pair stand back", () => {
+  const size = { count: 100, rowHeight: 20, height: 200 };
+  const lines = new LineBuffer();
+  lines.push(0, 1, 0, 255);
+  lines.push(0, 99, 0, 255);
+  const placed = { lines, queries: { size, offset: 0 }, keys: { size, offset: 0 }, seriesColours: ["#000"] };
+  const fades = (scene: Scene): number[] => [0, 1].map((line) => heightsOf({ ...placed, scene }, line).fade);
+  expect(fades({ kind: "all" })[0]).toBe(1);
+  expect(fades({ kind: "all" })[1]).toBeCloseTo(0.65 / Math.sqrt(1 + (99.5 * 20 - 200) / 200), 9);
+  expect(fades({ kind: "query", row: 0, other: null })).toEqual([1, 1]);
+  const [rest, pair] = fades({ kind: "query", row: 0, other: 99 });
+  expect(pair).toBe(1);
+  expect(rest).toBeLessThan(0.5);
 });
 
 test("a line to a token far away ends near the window, further out for a token further away", () => {
