@@ -6,7 +6,7 @@ import type { AxisInfo } from "../source/trace-info";
 import { bar, swatch } from "./bars";
 import { element, type Child } from "./dom";
 import { boundText } from "./numbers";
-import type { PointedWeights } from "./pointed-weights";
+import type { PointedWeights, Row } from "./pointed-weights";
 import { largest, meanOf } from "./ranking";
 import type { Shell } from "./shell";
 import { token } from "./token-text";
@@ -70,21 +70,26 @@ function headBars(shell: Shell, weights: PointedWeights): HTMLElement {
   const { other, listed } = axes(shell, weights);
   const { item } = shell.store.selection;
   const total = shell.context.layer().heads.length;
-  const longest = Math.max(...rows.map((row) => (pointed.other === null ? (largest(row.values, listed, 1)[0]?.weight ?? 0) : (row.values[pointed.other] ?? 0))).filter((weight) => weight > 0), 0);
   const list = element("ul", { class: "attn-weights", "aria-label": "Each head's weight" });
-  rows.forEach((row, index) => {
+  const shown = rows.map((row) => headWeight(row, listed, pointed.other));
+  const longest = Math.max(0, ...shown.map(({ weight }) => weight || 0));
+  shown.forEach(({ at, weight, most }, index) => {
     const entry = series[index];
-    const best = pointed.other === null ? largest(row.values, listed, 1)[0] : undefined;
-    const at = best?.position ?? pointed.other;
-    const [weight, most] = at === null ? [0, 0] : [row.values[at] ?? Number.NaN, row.most[at] ?? Number.NaN];
     const colour = entry === undefined ? null : seriesColour(shell.context.colours(), entry, total);
     const name = element("span", { class: "attn-head-name attn-number" }, swatch(colour), shortLabel(entry?.label ?? ""));
-    const towards = best === undefined ? null : token(other, item, best.position);
+    const towards = at === null || pointed.other !== null ? null : token(other, item, at);
     const words = element("span", { class: "attn-weight-label" }, name, towards);
     list.append(element("li", { title: entry?.label ?? null }, words, bar(weight / longest, colour), number(shell, weight, most)));
   });
   const title = pointed.other === null ? "Each head's largest" : "Each head";
   return element("div", {}, caption(title, ""), list);
+}
+
+/** The weight at `other`, or the largest where that is null; and where it is. */
+function headWeight(row: Row, listed: readonly number[], other: number | null): { at: number | null; weight: number; most: number } {
+  const at = other ?? largest(row.values, listed, 1)[0]?.position ?? null;
+  if (at === null) return { at, weight: 0, most: 0 };
+  return { at, weight: row.values[at] ?? Number.NaN, most: row.most[at] ?? Number.NaN };
 }
 
 function shortLabel(label: string): string {

@@ -63,14 +63,21 @@ class LargestWeights implements LayerWeights {
   tile(request: TileRequest): Tile {
     const { queries, keys } = request;
     const shape = shapeOf(queries, keys, request.maxRows, request.maxColumns);
-    const cells = emptyBounded(shape);
-    const row = new Float32Array(shape.columns);
-    const most = new Float32Array(shape.columns);
     const head = (request.item * this.layer.heads.length + request.head) * this.layer.queries;
+    const values = new Float32Array(shape.rowStep === 1 ? shape.rows * shape.columns : shape.columns);
+    const most = new Float32Array(values.length);
+    if (shape.rowStep === 1) {
+      for (let row = 0; row < shape.rows; row += 1) {
+        const part = [row * shape.columns, (row + 1) * shape.columns] as const;
+        this.fill(head + queries.start + row, queries.start + row, shape, values.subarray(...part), most.subarray(...part));
+      }
+      return { ...shape, values, most };
+    }
+    const cells = emptyBounded(shape);
     for (let place = 0; place < lengthOf(queries); place += 1) {
       const query = queries.start + place;
-      this.fill(head + query, query, shape, row, most);
-      poolBoundedRow(row, most, cells, Math.floor(place / shape.rowStep) * shape.columns);
+      this.fill(head + query, query, shape, values, most);
+      poolBoundedRow(values, most, cells, Math.floor(place / shape.rowStep) * shape.columns);
     }
     return { ...shape, ...cells };
   }
