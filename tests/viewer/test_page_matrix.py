@@ -153,9 +153,9 @@ def exported(viewer: ViewerPage) -> str:
 @pytest.mark.parametrize(
     ("fragment", "words"),
     [
-        ("#view=matrix&layer=1&heads=2", ("layer 1, head 2", "Weights: float16", "0.")),
-        ("#view=matrix&meanHeads=true", ("layer 0, mean of 4 heads", "Weights: float16")),
-        ("#view=neuron&layer=1&heads=2&query=8", ("Head 2: layer 1", "Weights: float16", "softmax")),
+        ("#view=matrix&layer=1&heads=2", ("layer 1, head 2", "float16: each weight", "0.")),
+        ("#view=matrix&meanHeads=true", ("layer 0, mean of 4 heads", "float16: each weight")),
+        ("#view=neuron&layer=1&heads=2&query=8", ("layer 1, head 2: what ", "float16: each weight", "softmax")),
     ],
 )
 def test_exports_stand_alone(open_page, plain, fragment: str, words: tuple[str, ...]) -> None:

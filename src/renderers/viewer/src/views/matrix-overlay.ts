@@ -75,8 +75,7 @@ function line(inside: Group, x1: number, y1: number, x2: number, y2: number, col
 function drawBands(inside: Group, scene: OverlayParts["scene"], lines: Lines, colour: string, thickness: number): void {
   const { fit } = scene;
   const draw = (x: number, y: number, width: number, height: number): void => {
-    outline(inside, [x, y, width, height], scene.colours.background, thickness + 2).attr("stroke-opacity", 0.6);
-    outline(inside, [x, y, width, height], colour, thickness);
+    outline(inside, [x, y, width, height], [colour, scene.colours.background], thickness);
   };
   if (lines.row !== null) {
     const box = boxOf(scene, { firstRow: lines.row, lastRow: lines.row + 1, firstColumn: 0, lastColumn: 1 });
@@ -95,13 +94,16 @@ function drawCell(inside: Group, scene: OverlayParts["scene"], lines: Lines, col
   const box = boxOf(scene, { firstRow: lines.row, lastRow: lines.row + 1, firstColumn: lines.column, lastColumn: lines.column + 1 });
   const [x, width] = atLeast(box.x, box.width);
   const [y, height] = atLeast(box.y, box.height);
-  outline(inside, [x, y, width, height], scene.colours.background, 4);
-  outline(inside, [x, y, width, height], colour, 2);
+  outline(inside, [x, y, width, height], [colour, scene.colours.background], 2);
 }
 
-/** In two colours, so that it is seen on dark cells and on light ones. */
-function outline(inside: Group, [x, y, width, height]: readonly [number, number, number, number], colour: string, thickness: number) {
-  return inside.append("rect").attr("x", x).attr("y", y).attr("width", width).attr("height", height).attr("fill", "none").attr("stroke", colour).attr("stroke-width", thickness);
+/** Around a box, and never upon it; with an edge in another colour, so that it is seen on dark cells and on light ones. */
+function outline(inside: Group, [x, y, width, height]: readonly [number, number, number, number], [colour, edge]: readonly [string, string], thickness: number): void {
+  const out = thickness / 2 + 1;
+  const draw = (stroke: string, wide: number, opacity: number) =>
+    inside.append("rect").attr("x", x - out).attr("y", y - out).attr("width", width + 2 * out).attr("height", height + 2 * out).attr("fill", "none").attr("stroke", stroke).attr("stroke-width", wide).attr("stroke-opacity", opacity);
+  draw(edge, thickness + 2, 0.6);
+  draw(colour, thickness, 1);
 }
 
 /** A row of half a pixel is marked by a band of three. */

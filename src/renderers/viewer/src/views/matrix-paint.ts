@@ -1,11 +1,11 @@
 /** Paints the tiles of the matrix on a canvas as large as what is seen of it. */
 
 import { isLeftOut, mostOf } from "../data/weights";
-import { heatPalette, heatPicture, heatStep, inkOn, leftOutColour, type HeatPalette } from "../draw/heatmap";
+import { heatPalette, heatPicture, heatShare, heatStep, inkOn, leftOutColour, type HeatPalette } from "../draw/heatmap";
 import type { Colours } from "../draw/colours";
 import { FONT_FAMILY } from "../draw/rulers-draw";
 import { boxOf, emptyRows, overviewResolution, resolutionOf, windowOf, type Scene } from "./matrix-scene";
-import type { MatrixTile } from "./matrix-tiles";
+import type { MatrixTile, Window } from "./matrix-tiles";
 
 /** Cells get a gap between them from this size on, and numbers from these. Pixels. */
 const GAP_FROM = 9;
@@ -14,6 +14,8 @@ const NUMBER_HEIGHT = 15;
 /** Cells of this width have room for three decimals, narrower ones for two. */
 const LONG_NUMBER_WIDTH = 46;
 const WHOLE_NUMBER_WIDTH = 64;
+/** On cells as light as this, muted text can be read. */
+const PALE = 0.1;
 
 /** A number inside a cell: the middle of the cell in CSS pixels. */
 export interface CellNumber {
@@ -74,27 +76,39 @@ export class MatrixPainter {
 /** Cell by cell, with a thin gap between them, so that neighbours of one colour can be counted. */
 function drawCells(pen: CanvasRenderingContext2D, scene: Scene, tile: MatrixTile): void {
   const { at, fit, density, colours, range } = scene;
-  const window = windowOf(scene);
-  const edge = (index: number, from: number, cell: number): number => Math.round((from + index * cell * at.k) * density);
+  const window = overlapOf(tile, windowOf(scene));
   const gap = Math.max(1, Math.round(density));
-  const box = boxOf(scene, tile);
-  const unheld = tile.most === undefined ? null : leftOutPattern(pen, scene);
-  pen.fillStyle = colours.heat(0);
-  pen.fillRect(Math.round(box.x * density), Math.round(box.y * density), Math.round(box.width * density), Math.round(box.height * density));
-  for (let row = Math.max(tile.firstRow, window.firstRow); row < Math.min(tile.lastRow, window.lastRow); row += 1) {
-    const top = edge(row, at.y, fit.cellHeight);
-    const height = edge(row + 1, at.y, fit.cellHeight) - top - gap;
-    for (let column = Math.max(tile.firstColumn, window.firstColumn); column < Math.min(tile.lastColumn, window.lastColumn); column += 1) {
-      const place = (row - tile.firstRow) * tile.columns + column - tile.firstColumn;
+  const column = (index: number): number => Math.round((at.x + index * fit.cellWidth * at.k) * density);
+  const row = (index: number): number => Math.round((at.y + index * fit.cellHeight * at.k) * density);
+  const nothing = colours.heat(0);
+  const [left, top] = [column(window.firstColumn), row(window.firstRow)];
+  const [width, height] = [column(window.lastColumn) - left, row(window.lastRow) - top];
+  // Of a file of the largest weights most cells are not held: they are painted at once, and the gaps after them.
+  pen.fillStyle = tile.most === undefined ? nothing : leftOutPattern(pen, scene);
+  pen.fillRect(left, top, width, height);
+  for (let i = window.firstRow; i < window.lastRow; i += 1) {
+    for (let j = window.firstColumn; j < window.lastColumn; j += 1) {
+      const place = (i - tile.firstRow) * tile.columns + j - tile.firstColumn;
       const weight = tile.values[place] ?? 0;
       const step = heatStep(weight, range);
-      if (step === 0 && !Number.isNaN(weight)) continue;
-      const left = edge(column, at.x, fit.cellWidth);
-      if (!Number.isNaN(weight)) pen.fillStyle = tableColour(colours, step);
-      else pen.fillStyle = unheld !== null && isLeftOut(weight, mostOf(tile, place)) ? unheld : colours.missing;
-      pen.fillRect(left, top, edge(column + 1, at.x, fit.cellWidth) - left - gap, height);
+      const asBehind = tile.most === undefined ? step === 0 && !Number.isNaN(weight) : isLeftOut(weight, mostOf(tile, place));
+      if (asBehind) continue;
+      pen.fillStyle = Number.isNaN(weight) ? colours.missing : tableColour(colours, step);
+      pen.fillRect(column(j), row(i), column(j + 1) - column(j) - gap, row(i + 1) - row(i) - gap);
     }
   }
+  pen.fillStyle = nothing;
+  for (let j = window.firstColumn + 1; j <= window.lastColumn; j += 1) pen.fillRect(column(j) - gap, top, gap, height);
+  for (let i = window.firstRow + 1; i <= window.lastRow; i += 1) pen.fillRect(left, row(i) - gap, width, gap);
+}
+
+function overlapOf(tile: MatrixTile, window: Window): Window {
+  return {
+    firstRow: Math.max(tile.firstRow, window.firstRow),
+    lastRow: Math.min(tile.lastRow, window.lastRow),
+    firstColumn: Math.max(tile.firstColumn, window.firstColumn),
+    lastColumn: Math.min(tile.lastColumn, window.lastColumn),
+  };
 }
 
 /** Hatching for weights that the source does not hold; it goes on from cell to cell. */
@@ -108,6 +122,7 @@ function leftOutPattern(pen: CanvasRenderingContext2D, { colours, density }: Sce
   tile.fillRect(0, 0, size, size);
   tile.strokeStyle = colours.missing;
   tile.lineWidth = density;
+  tile.globalAlpha = 0.6;
   tile.beginPath();
   // The line and its neighbours', of which a corner reaches into this square.
   for (const shift of [-size, 0, size]) {
@@ -192,7 +207,7 @@ export function cellNumbers(scene: Scene, style: NumberStyle): CellNumber[] {
         const text = small && wide >= WHOLE_NUMBER_WIDTH ? style.format(weight) : short;
         const [x, y] = [at.x + (column + 0.5) * wide, at.y + (row + 0.5) * high];
         // Numbers too small for their decimals say little: they stay in the background.
-        const ink = small ? colours.muted : inkOn(weight, range, colours);
+        const ink = small && heatShare(weight, range) < PALE ? colours.muted : inkOn(weight, range, colours);
         if (text !== "") numbers.push({ x, y, text, ink });
       }
     }

@@ -21,7 +21,7 @@ export function exportLines(context: ViewContext): string[] {
   const { trace, store } = context;
   const layer = context.layer();
   const item = layer.items > 1 ? `, sequence ${store.selection.item} of ${layer.items}` : "";
-  return [`${layer.name}${item}. Weights: ${trace.precision.sentence}`, ...captionLines(context)];
+  return [`${layer.name}${item} · ${trace.precision.sentence}`, ...captionLines(context)];
 }
 
 /** Below the title: what the order means, and what was done to the numbers. */

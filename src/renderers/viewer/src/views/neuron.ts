@@ -95,11 +95,12 @@ class NeuronView {
   async toSvg(): Promise<SVGSVGElement> {
     if (this.table?.style === null || this.table === null) throw new Error("there are no vectors to export for this layer: choose a layer that has them");
     const { title, headName, formula, verdict, notes } = this.elements;
-    const { trace } = this.context;
-    const source = `${this.context.layer().name}. Weights: ${trace.precision.sentence}`;
+    const { trace, store } = this.context;
+    const source = `${this.context.layer().name} · ${trace.precision.sentence}`;
     const lines = [source, ...[formula, verdict, notes].map((part) => part.textContent ?? "")].filter((line) => line !== "");
-    const whose = [trace.model, `${headName.textContent ?? ""}`].filter((part) => part !== "").join(", ");
-    return exportNeuron(this.table, this.context.colours(), `${whose}: ${lowered(title.textContent ?? "")}`, lines);
+    const whose = [trace.model, lowered(layerName(trace, store.selection.layer)), lowered(headName.textContent ?? "")].filter((part) => part !== "");
+    const [, what = ""] = (title.textContent ?? "").split(/: (.*)/su);
+    return exportNeuron(this.table, this.context.colours(), `${whose.join(", ")}: ${what}`, lines);
   }
 
   /** For a layer: its table, or why there is none. */
