@@ -163,7 +163,7 @@ export class NeuronTable {
       "div",
       { class: "attn-neuron-row attn-neuron-titles", role: "row" },
       title("Key token", "Each token that the query may attend to"),
-      title("k", "The key's vector, with the colours of the query's above"),
+      title("k", "The key's vector as this layer multiplied it, with the colours of the query's above"),
       title("q × k", "Query times key, element by element; their sum is q · k"),
       ...this.steps.map((step) => title(step.title, step.explanation)),
       title("softmax: weight", "exp(score), divided by the sum over all keys"),

@@ -9,10 +9,10 @@ import type { TooltipRow, ViewContext } from "./view";
 
 /** What a reader must know of this layer's arithmetic, besides the formula: what it has, and nothing that it has not. */
 export function arithmeticNotes(layer: LayerInfo, head: number, bias: BiasUse): string[] {
-  const notes = ["q and k are the vectors that this layer multiplied."];
+  const notes: string[] = [];
   const { scoring, vectors } = layer;
-  if (scoring?.scale === 1) notes.push("It does not scale their product.");
-  if (bias === "zero") notes.push("It adds a bias to the scores, which is 0 here.");
+  if (scoring?.scale === 1) notes.push("This layer does not scale q · k.");
+  if (bias === "zero") notes.push("This layer adds a bias to the scores, which is 0 here.");
   if (scoring?.causal) notes.push("Later keys are masked (causal).");
   if (scoring?.sinks) notes.push("The sink is a learned score that takes a share of the attention and belongs to no token.");
   if (scoring !== null && scoring.window !== null) notes.push(`Keys more than ${scoring.window - 1} positions away are masked (sliding window).`);
