@@ -108,6 +108,8 @@ def test_a_backend_keeps_the_contract(name: str) -> None:
     check_backend(backend, [case], output_atol=0.0 if name == "torch" else ROUNDINGS)
 
 
+# Hostile tokens hold control characters, whose signs no usual font has: matplotlib rightly warns of each.
+@pytest.mark.filterwarnings("ignore:no installed font has")
 def test_renderers_draw_every_backends_traces() -> None:
     """The same renderers, unchanged, whatever the trace came from."""
     traces = []

@@ -24,6 +24,7 @@ def trace_shapes() -> Iterator[tuple[str, AttentionTrace]]:
     yield "padding", example_trace(batch=2, padding=4, lazy=True)
     yield "some heads of some layers", example_trace(n_layers=4).select(layers=slice(1, 3), heads=[3, 1])
     yield "no labels", AttentionTrace.from_arrays([np.asarray(layer.weights) for layer in example_trace()])
+    yield "no layers", AttentionTrace((), {})
     yield "fully masked rows", _with_masked_row()
     yield "weights reduced while capturing", _reduced()
 

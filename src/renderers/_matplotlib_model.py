@@ -7,6 +7,7 @@ from typing import Any
 
 from attncore.arrays import Array
 from attncore.attention import AttentionTrace
+from attncore.errors import UnavailableError
 from attncore.subject import Subject
 
 from ._matplotlib_canvas import Canvas
@@ -23,6 +24,8 @@ _PANEL, _LARGEST = 0.62, 12.0  # inches
 
 def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) -> str:
     """Draw it and return its title."""
+    if not len(trace):
+        raise UnavailableError("the trace has no layers to draw the heads of")
     subjects = [Subject.of(trace, place, None, min(batch, _last_item(trace, place))) for place in range(len(trace))]
     maps = [_maps(subject) for subject in subjects]
     columns = max(len(own) for own in maps)
