@@ -29,8 +29,9 @@ import attncore
 
 # What a tiny model's float32 products may differ by, between a card and the float64 of a reference.
 TOLERANCE = 5e-5
-# Its own types say less than they could.
+# Their own types say less than they could.
 transformers: Any = transformers_package
+cuda: Any = torch.cuda
 ARCHITECTURES = (
     *(
         "albert",
@@ -384,7 +385,7 @@ def _random_state(device: str) -> tuple[bool, str]:
     results = []
     for run in (lambda: model(x), lambda: attncore.trace(model, x).output):
         torch.manual_seed(1)
-        results.append((run(), torch.cuda.get_rng_state() if device == "cuda" else torch.get_rng_state()))
+        results.append((run(), cuda.get_rng_state() if device == "cuda" else torch.get_rng_state()))
     return torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1]), ""
 
 
@@ -427,7 +428,7 @@ def _ways(model: Any, ids: Tensor) -> dict[str, Callable[[], Any]]:
 
 
 def _seconds(way: Callable[[], Any]) -> float:
-    synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    synchronize: Callable[[], None] = cuda.synchronize if cuda.is_available() else lambda: None
     synchronize()
     start = time.perf_counter()
     result = way()

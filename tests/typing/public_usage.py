@@ -1,4 +1,4 @@
-"""Every public name as somebody types it who uses attncore; checked by `make types` with pyright and mypy, never run."""
+"""Every public name as users of attncore type it; checked by `make types` with pyright and mypy, never run."""
 
 from __future__ import annotations
 
