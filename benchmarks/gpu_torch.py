@@ -382,8 +382,9 @@ def _generation(device: str) -> tuple[bool, str]:
 def _random_state(device: str) -> tuple[bool, str]:
     model = nn.TransformerEncoderLayer(64, 4, 64, dropout=0.5, batch_first=True).to(device).train()
     x = torch.randn(2, 16, 64, device=device)
-    results = []
-    for run in (lambda: model(x), lambda: attncore.trace(model, x).output):
+    results: list[tuple[Tensor, Tensor]] = []
+    runs: tuple[Callable[[], Any], ...] = (lambda: model(x), lambda: attncore.trace(model, x).output)
+    for run in runs:
         torch.manual_seed(1)
         results.append((run(), cuda.get_rng_state() if device == "cuda" else torch.get_rng_state()))
     return torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1]), ""

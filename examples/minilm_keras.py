@@ -44,7 +44,8 @@ class Embeddings(layers.Layer):  # type: ignore[misc]
 
     def call(self, ids: Any) -> Any:
         """(batch, tokens) to (batch, tokens, dim)."""
-        places = ops.arange(ops.shape(ids)[1])
+        shape: Any = ops.shape(ids)
+        places = ops.arange(shape[1])
         return self.word(ids) + ops.expand_dims(self.position(places), 0) + self.segment(ops.zeros_like(ids))
 
 
