@@ -160,7 +160,7 @@ MUTANTS = (
         "src/backends/_torch_sites.py",
         "        if entry.learned_scores:",
         "        if entry.learned_scores and entry.scores is not None:",
-        _CASES,
+        ("tests/torch/test_torch_rejected.py",),
     ),
     Mutant(
         "PyTorch: self-attention called cross-attention",
