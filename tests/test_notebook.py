@@ -211,7 +211,7 @@ def test_jupyterlab_shows_pages_and_widgets(lab: Lab, tmp_path: Path) -> None:
     for number, layer in ((0, 0), (1, 1), (2, 0)):
         frame = lab.frame(number)
         assert drawn(frame), f"the page in cell {number} is empty"
-        assert layer_of(frame) == f"layer {layer}, layers.{layer}.attention"
+        assert layer_of(frame) == f"Layer {layer}, layers.{layer}.attention"
     check_widget(lab)
     lab.page.keyboard.press("Control+s")
     lab.page.wait_for_selector(".jp-mod-current[data-type='document-title']:not(.jp-mod-dirty)")
@@ -227,7 +227,7 @@ def check_widget(lab: Lab) -> None:
     lab.page.wait_for_function(f"(root) => ({DRAWN})(root) > 0", arg=widget.element_handle())
     lab.run(4)
     assert "the widget shows matrix 0 None" in lab.cell(4).inner_text()
-    assert layer_of(widget) == "layer 0, layers.0.attention"
+    assert layer_of(widget) == "Layer 0, layers.0.attention"
     lab.run(5)
     widget.locator("[aria-valuetext='layer 1, layers.1.attention']").wait_for()
 
