@@ -6,7 +6,7 @@ import type { MatrixElements } from "./matrix-elements";
 import type { InputActions } from "./matrix-input";
 import type { MatrixPicture } from "./matrix-picture";
 import { describePointed, readPointed, sayPointed, type Pointed } from "./matrix-pointed";
-import { cellAt, resolutionOf, weightAt, windowOf, type Cell, type Scene } from "./matrix-scene";
+import { cellAt, firstWholeCell, resolutionOf, weightAt, windowOf, type Cell, type Scene } from "./matrix-scene";
 import { wordAt } from "./matrix-words";
 import type { ViewContext } from "./view";
 
@@ -62,11 +62,12 @@ export class MatrixPointer implements InputActions {
     if (scene === null) return;
     const { rowStep, columnStep } = resolutionOf(scene);
     const clamp = (at: number, by: number, count: number): number => Math.min(count - 1, Math.max(0, at + by));
-    // The first key only shows where the cursor is.
+    // The first key only shows where the cursor is: at the first cell that is whole in sight.
+    const start = this.hasCursor ? this.cursor : firstWholeCell(scene);
     const [down, across] = this.hasCursor ? [rows * rowStep, columns * columnStep] : [0, 0];
     const cell = {
-      row: clamp(this.cursor.row, down, scene.fit.rows),
-      column: clamp(this.cursor.column, across, scene.fit.columns),
+      row: clamp(start.row, down, scene.fit.rows),
+      column: clamp(start.column, across, scene.fit.columns),
     };
     this.camera.reveal(cell.row, cell.column);
     this.track(this.pointAt(cell, null));

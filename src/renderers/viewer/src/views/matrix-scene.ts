@@ -46,6 +46,12 @@ export function windowOf(scene: Scene): Window {
   return visibleWindow(scene.fit, scene.at);
 }
 
+/** The first row and column of which no part is out of sight. */
+export function firstWholeCell({ fit, at }: Scene): Cell {
+  const first = (from: number, cell: number): number => Math.max(0, Math.ceil(-from / (cell * at.k) - 1e-6));
+  return { row: first(at.y, fit.cellHeight), column: first(at.x, fit.cellWidth) };
+}
+
 /** The row and column under a point of the picture, or null beside it. */
 export function cellAt(scene: Pick<Scene, "fit" | "at">, x: number, y: number): Cell | null {
   const { fit, at } = scene;
