@@ -20,7 +20,7 @@ import attncore
 from attncore.patterns import head_statistics
 from attncore.renderers._matplotlib_scale import color_map
 from attncore.renderers.matplotlib import MatplotlibRenderer
-from attncore.testing import check_renderer, example_cross_trace, example_trace
+from attncore.testing import example_cross_trace, example_trace
 
 VIEWS = MatplotlibRenderer.views
 
@@ -41,12 +41,6 @@ def test_a_notebook_shows_a_figure_in_its_own_size() -> None:
     data, metadata = rendered._repr_mimebundle_()
     assert metadata == {"image/png": {"width": 480, "height": 384}}
     assert int.from_bytes(data["image/png"][16:20], "big") == 1000  # the width that the file itself names
-
-
-@pytest.mark.filterwarnings("ignore:no installed font has")
-def test_the_renderer_keeps_the_contract() -> None:
-    """Every view, every shape of trace."""
-    check_renderer(MatplotlibRenderer())
 
 
 def test_a_matrix_is_the_heads_weights() -> None:
