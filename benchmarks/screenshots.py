@@ -55,9 +55,11 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         for tokens in arguments.tokens:
-            page_file = Path(folder) / f"{tokens}.html"
-            trace_of(tokens).render("d3").save(page_file)
+            trace = trace_of(tokens)
             for view in arguments.views:
+                page_file = Path(folder) / f"{tokens}-{view}.html"
+                # The neuron view's queries and keys are in a file of its own where a file cannot hold all.
+                trace.render("d3", view=view).save(page_file)
                 for theme in THEMES:
                     shoot(browser, page_file, tokens, view, theme)
 
