@@ -30,6 +30,8 @@ const BESIDE = 282;
 const BESIDE_MOST = 440;
 const BELOW = 264;
 const BELOW_MOST = 340;
+/** What the enlarged head leaves the grid of the width, though the grid may need less. */
+const LEAST_GRID = 210;
 const OVER = 230;
 const LEAST_OVER = 150;
 /** Of a narrow window, what the enlarged head takes beside its words. */
@@ -74,7 +76,8 @@ function withPreview(room: ModelRoom, place: "beside" | "below"): ModelLayout {
 function grown(room: ModelRoom, { grid, place, preview }: ModelLayout): ModelLayout {
   const across = room.width - room.label - 2 * MARGIN - room.columns * (grid.side + grid.gap);
   const down = room.height - HEADER_HEIGHT - MARGIN - room.rows * rowStep(grid);
-  const most = place === "beside" ? Math.min(BESIDE_MOST, across, room.height - 170) : Math.min(BELOW_MOST, down, room.width * SHARE);
+  const beside = Math.min(BESIDE_MOST, across, room.height - 170, room.width - room.label - LEAST_GRID);
+  const most = place === "beside" ? beside : Math.min(BELOW_MOST, down, room.width * SHARE);
   return { grid, place, preview: Math.floor(Math.max(preview, most)) };
 }
 
