@@ -229,7 +229,7 @@ def check_widget(lab: Lab) -> None:
     assert "the widget shows matrix 0 None" in lab.cell(4).inner_text()
     assert layer_of(widget) == "Layer 0, layers.0.attention"
     lab.run(5)
-    widget.locator("[aria-valuetext='layer 1, layers.1.attention']").wait_for()
+    widget.locator("[aria-valuetext='Layer 1, layers.1.attention']").wait_for()
 
 
 def reopen_without_kernel(lab: Lab, folder: Path) -> None:
