@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _SECONDS_TO_START = 30
@@ -57,6 +57,7 @@ def _address(own: Path, process: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:
         for found in (own / "runtime").glob("jpserver-*.json"):
-            return str(json.loads(found.read_text())["url"])
+            with suppress(json.JSONDecodeError):  # the server is still writing it
+                return str(json.loads(found.read_text())["url"])
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{(own / 'log').read_text()[-3000:]}")
