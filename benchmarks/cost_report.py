@@ -85,7 +85,7 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
         )
     lines += [
         "",
-        "A capture has a fixed cost of about a hundredth of a second for twelve layers: the function mode sees every "
+        "A capture has a fixed cost, whatever the length: the function mode sees every "
         "operation, and the hooks are put on and taken off. It shows where the forward itself is short.",
         "",
         *(peers_section(peers) if peers else []),

@@ -150,7 +150,7 @@ def kernels(device: str, _only: str) -> Iterator[Check]:
                 except RuntimeError as error:
                     if not ("No available kernel" in str(error) or "No viable backend" in str(error)):
                         raise
-                    yield Check("kernels", what, True, "this card has no such kernel")
+                    print(f"kernels: this card has no such kernel: {what}")  # nothing was tried, so nothing held
     yield _flex(device)
     yield _compiled(device)
 
