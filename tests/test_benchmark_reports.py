@@ -7,6 +7,7 @@ from pathlib import Path
 
 import conformance_report
 import cost_report
+import gpu_report
 import page_report
 import program_cost_report
 import pytest
@@ -40,6 +41,11 @@ def test_the_conformance_page_is_its_results() -> None:
     result = json.loads((RESULTS / "conformance.json").read_text())
     rows = [Row(**{**row, "shape": tuple(row["shape"]) if row["shape"] else row["shape"]}) for row in result["rows"]]
     assert (ROOT / "docs" / "conformance.md").read_text() == conformance_report.page(rows, result["environment"])
+
+
+def test_the_page_of_graphics_cards_is_its_results() -> None:
+    """docs/gpu.md, from gpu.json."""
+    assert gpu_report.REPORT.read_text() == gpu_report.report(json.loads(gpu_report.RESULTS.read_text()))
 
 
 def test_the_readmes_table_is_its_results() -> None:
