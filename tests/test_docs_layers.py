@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from source_files import module_of
 
 from attncore.plugins import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 ARROW = re.compile(r'data-kind="(?P<kind>\w+)" data-from="(?P<start>[^"]+)" data-to="(?P<end>[^"]+)"')
 Arrows = set[tuple[str, str]]
-
-
-def module_of(path: Path) -> ModuleType:
-    """A Python file as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # where dataclasses look for their module
-    spec.loader.exec_module(module)
-    return module
-
 
 layers = module_of(ROOT / "docs" / "layers.py")
 rules = module_of(ROOT / "tests" / "test_architecture.py")

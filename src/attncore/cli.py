@@ -56,7 +56,7 @@ Text = Annotated[str, typer.Argument(help="What the model reads.", metavar="TEXT
 TextB = Annotated[
     str | None, typer.Argument(help="A second sentence, or an encoder-decoder's target.", metavar="TEXT_B")
 ]
-TraceFile = Annotated[Path, typer.Argument(help="A file that `attncore trace` or trace.save wrote.", metavar="FILE")]
+TraceFile = Annotated[Path, typer.Argument(help="A file that `attncore trace` or `trace.save` wrote.", metavar="FILE")]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the browser; never done where there is no display.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what each is, and its options.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -108,9 +108,9 @@ def trace(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE")],
     layers: Annotated[
-        list[str] | None, typer.Option(help="Only these: an index, 0:4, a name or a glob; may be repeated.")
+        list[str] | None, typer.Option(help="Only these layers: an index, 0:4, a name or a glob; may be repeated.")
     ] = None,
-    heads: Annotated[str | None, typer.Option(help="Only these, such as 0,3,5.")] = None,
+    heads: Annotated[str | None, typer.Option(help="Only these heads, such as 0,3,5.")] = None,
     keep: Annotated[Keep, typer.Option(help="Hold weights, query and key, or the smaller.")] = Keep.auto,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +145,8 @@ def show(
     query: Annotated[str | None, typer.Option(help="A position or a token.")] = None,
     batch: Annotated[int | None, typer.Option(help="A batch item.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-O", help="Another option of the renderer, NAME=VALUE.")
+        list[str] | None,
+        typer.Option("--option", "-O", help="Another option of the renderer; may be repeated.", metavar="NAME=VALUE"),
     ] = None,
     save: Annotated[Path | None, typer.Option("--save", "-s", help="Write the picture to a file instead.")] = None,
     open_page: Open = True,
@@ -177,8 +178,10 @@ def serve(
     *,
     view: Annotated[str | None, typer.Option("--view", "-v", help="What the page opens with.")] = None,
     layer: Annotated[str | None, typer.Option(help="An index or a name.")] = None,
-    port: Annotated[int, typer.Option(help="0 for a free one.")] = 0,
-    host: Annotated[str, typer.Option(help="By default only this machine is answered.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; as it is, only this machine is answered.")
+    ] = "127.0.0.1",
     open_page: Open = True,
 ) -> None:
     """Show a trace as the interactive page from a local server: exact at any length."""
@@ -223,7 +226,7 @@ class PluginKind(StrEnum):
 @app.command("new-plugin")
 def new_plugin(
     kind: Annotated[PluginKind, typer.Argument(help="What to make.")],
-    name: Annotated[str, typer.Argument(help="Its name, as in trace.render(NAME).", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="Its name, as in `trace.render(NAME)`.", metavar="NAME")],
     folder: Annotated[Path, typer.Option("--folder", help="Where to put it.", metavar="FOLDER")] = Path(),
 ) -> None:
     """Make a distribution with a plugin of your own, which works as it is, with its test."""
