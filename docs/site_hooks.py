@@ -28,6 +28,12 @@ SHOWN = {".md", ".ipynb", *LANGUAGES}
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Leave out the page for missing addresses: its links begin at the root of a server, and there is none."""
+    config.theme.static_templates.discard("404.html")
+    return config
+
+
 def target_of(path: str) -> Path:
     """The file of the repository that a link out of ``docs/`` leads to; of a folder, its README."""
     target = ROOT / path
