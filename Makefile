@@ -72,9 +72,10 @@ bench: $(VENV)/.dev browser ## Run every benchmark, beside the peers too, and wr
 	$(BIN)/python benchmarks/page_report.py
 	$(BIN)/python benchmarks/readme_table.py
 
-coverage: $(VENV)/.dev browser ## Run every test under coverage, in what tests start too; fails under 90 % of the lines
+coverage: $(VENV)/.dev browser ## Run every test under coverage, in what tests start too; fails under 90 % of the lines; writes docs/coverage.md
 	rm -f .coverage .coverage.*
-	$(BIN)/pytest -n $(JOBS) --cov --cov-report=term
+	$(BIN)/pytest -n $(JOBS) --cov --cov-report=term --cov-report=json
+	$(BIN)/python tools/coverage_report.py coverage.json
 
 environments: $(VENV)/.dev ## Try the wheel in clean environments, newest and lowest versions, and write docs/environments.md
 	$(BIN)/python tools/environments.py --write
@@ -87,7 +88,7 @@ docs: $(VENV)/.dev ## Build the documentation into site/, to be read without a n
 	@echo "open site/index.html"
 
 clean: ## Remove what was built or cached; the virtual environment stays
-	rm -rf build dist site *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site *.egg-info .coverage .coverage.* coverage.json htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up. A stamp is newer than what it was made from, so it is made again only when that changes.
