@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attncore.axis import AxisKind, TokenAxis
 
+QUERIES = "_queries"
+
 
 class AxisBook:
     """Hands out axis names; positions of another length or batch under the same name get ``name_2``, ``name_3``."""
@@ -12,11 +14,18 @@ class AxisBook:
         self.axes: dict[str, TokenAxis] = {}
 
     def name_for(self, stem: str, batch: int, length: int, kind: AxisKind = "position") -> str:
-        """The name of an axis called ``stem`` with these sizes, made when it is new."""
+        """The name of an axis called ``stem`` with these sizes, made when it is new.
+
+        Queries that are a part of the positions, ``tokens_queries``, are only counted ("query 0"): which part they are
+        is not known, and bare numbers would be those of the first positions.
+        """
         name, number = stem, 1
         while name in self.axes and (self.axes[name].length, self.axes[name].batch) != (length, batch):
             number += 1
             name = f"{stem}_{number}"
         if name not in self.axes:
-            self.axes[name] = TokenAxis.of_positions(name, batch, length, kind)
+            made = TokenAxis.of_positions(name, batch, length, kind)
+            if stem.partition("@")[0].endswith(QUERIES):
+                made = made.replaced(labels=(tuple(f"query {place}" for place in range(length)),) * batch)
+            self.axes[name] = made
         return name

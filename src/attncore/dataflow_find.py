@@ -6,11 +6,11 @@ with the values. Nothing is known of architectures or names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Softmax, Value
 from attncore.dataflow_axes import PARAMETER, Axes, tags_of
-from attncore.dataflow_provenance import Provenance, has_data, parameters_of
+from attncore.dataflow_provenance import Provenance, ancestors_of, has_data, parameters_of
 from attncore.dataflow_roles import Roles, key_side, layouts_of, position_tags, roles_of
 from attncore.dataflow_scoring import steps_between
 from attncore.dataflow_sites import Findings, Layout, OpaqueKernel, Rejection, Site
@@ -27,9 +27,14 @@ _NO_AXES = "the axes of its weights could not be told apart"
 _LEARNED_QUERIES = "the queries are learned, not positions of the input"
 
 
-def find_attention(graph: Graph) -> Findings:
-    """All attention of a graph, in order of execution, with what looked like it and was rejected."""
-    provenance = Provenance(graph)
+def find_attention(graph: Graph, repeated: Collection[int] = ()) -> Findings:
+    """All attention of a graph, in order of execution, with what looked like it and was rejected.
+
+    Args:
+        graph: what ran.
+        repeated: the places of inputs that the caller gave as more than one argument.
+    """
+    provenance = Provenance(graph, repeated)
     sites: list[Site] = []
     rejected: list[Rejection] = []
     for nodes, around in _bodies(graph, ()):
@@ -225,12 +230,21 @@ def _sources(
     of_key = position_tags(provenance.axes(key), layouts["key"])
     if not of_query and _is_learned(provenance.axes(query), layouts["query"]):
         return "learned", of_key
-    if of_query & of_key or not of_query:
+    shared = of_query & of_key
+    if not of_query or (shared and not provenance.are_repeated(shared)):
         # One query at a time, as in decoding, has no axis to tell by.
         return "the same", "the same"
+    if shared:
+        # Of one array for an encoder and a decoder the axis does not tell, but which attention it went through.
+        is_same = _softmaxes_behind(query, provenance) == _softmaxes_behind(key, provenance)
+        return "the same", "the same" if is_same else "another"
     if roles.known_from == "convention" and query.shape == key.shape:
         return "the same", "the same"
     return of_query, of_key
+
+
+def _softmaxes_behind(value: Value, provenance: Provenance) -> set[Node]:
+    return {one.node for one in ancestors_of(value, provenance) if one.node is not None and _is_anchor(one.node)}
 
 
 def _is_learned(axes: Axes, layout: Layout) -> bool:

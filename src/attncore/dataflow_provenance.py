@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from attncore.dataflow import Contract, Graph, Node, Opaque, Region, Value
 from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, merged, single, transferred
@@ -11,12 +11,16 @@ _TURNS = 4
 
 
 class Provenance:
-    """The axes of every value, whether it depends on data, and which values of a body stand for which outside."""
+    """The axes of every value, whether it depends on data, and which values of a body stand for which outside.
 
-    def __init__(self, graph: Graph) -> None:
+    ``repeated`` are the places of inputs that the caller gave as more than one argument.
+    """
+
+    def __init__(self, graph: Graph, repeated: Collection[int] = ()) -> None:
         self._axes: dict[Value, Axes] = {}
         self._data: set[Value] = set()
-        self._numbers: dict[Value, int] = {}
+        self._numbers = {value: place for place, value in enumerate(graph.inputs)}
+        self._repeated = {str(place) for place in repeated}
         self.outside: dict[Value, Value] = {}
         self._follow(graph)
 
@@ -29,6 +33,10 @@ class Provenance:
     def is_data(self, value: Value) -> bool:
         """Whether a value depends on what the user gave, or on a state."""
         return value in self._data or (value.node is None and value.origin in (DATA, STATE))
+
+    def are_repeated(self, tags: frozenset[str]) -> bool:
+        """Whether all these tags are of arrays that the caller gave as more than one argument."""
+        return all(tag.partition(".")[0] in self._repeated for tag in tags)
 
     def _start(self, value: Value) -> Axes:
         number = self._numbers.setdefault(value, len(self._numbers))
@@ -134,6 +142,23 @@ def parameters_of(value: Value, provenance: Provenance) -> tuple[str, ...]:
         else:
             waiting += _projecting(one, provenance)
     return tuple(sorted(found))
+
+
+def ancestors_of(value: Value, provenance: Provenance) -> set[Value]:
+    """All that a value is made of and that depends on data, out of loops and branches too."""
+    waiting, seen = [value], set[Value]()
+    while waiting:
+        one = waiting.pop()
+        if one in seen or not provenance.is_data(one):
+            continue
+        seen.add(one)
+        if one.node is None:
+            waiting += [provenance.outside[one]] if one in provenance.outside else []
+        elif isinstance(one.node.operation, Region):
+            waiting += _projecting(one, provenance)
+        else:
+            waiting += one.node.inputs
+    return seen
 
 
 def _projecting(value: Value, provenance: Provenance) -> Iterator[Value]:

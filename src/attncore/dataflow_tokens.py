@@ -9,7 +9,7 @@ import numpy as np
 
 from attncore.arrays import as_numpy
 from attncore.axis import BoolArray
-from attncore.axis_book import AxisBook
+from attncore.axis_book import QUERIES, AxisBook
 from attncore.dataflow_generation import Steps
 from attncore.tokens import AxisFacts
 
@@ -41,18 +41,22 @@ class Axes:
         if kind == "cross":
             key_stem = "encoder" if has_encoder and stack == "decoder" else "memory"
         elif rows != columns:
-            stem = f"{stem}_queries"
+            stem = f"{stem}{QUERIES}"
         suffix = f"@{call}" if len(self._of_calls) > 1 else ""
         # The key axis first: it is the whole sequence, where queries may be a part of it.
         key_name = self._axis(key_stem + suffix, batch, columns)
-        return self._axis(stem + suffix, batch, rows), key_name
+        whole = self.facts.get(key_name) if QUERIES in stem else None
+        return self._axis(stem + suffix, batch, rows, whole), key_name
 
-    def _axis(self, stem: str, batch: int, length: int) -> str:
+    def _axis(self, stem: str, batch: int, length: int, whole: AxisFacts | None = None) -> str:
+        """The name of an axis; ``whole`` is known of the one that its positions may be a part of."""
         name = self.book.name_for(stem, batch, length, "frame" if stem.startswith("audio") else "position")
         if name not in self.facts and not stem.startswith("memory"):
             steps = self._steps if self._steps is not None and len(self._steps) == length else None
-            padding = self._padding(stem, batch, length)
-            self.facts[name] = AxisFacts(ids=self._ids(stem, batch, length), padding=padding, steps=steps)
+            # Where the whole has its ids among the inputs, others that happen to fit the part are of something else.
+            ids = None if whole is not None and whole.ids is not None else self._ids(stem, batch, length)
+            padding = None if whole is not None and whole.padding is not None else self._padding(stem, batch, length)
+            self.facts[name] = AxisFacts(ids=ids, padding=padding, steps=steps)
         return name
 
     def _ids(self, stem: str, batch: int, length: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -33,10 +33,14 @@ _MODULE_LIBRARIES = ("flax", "equinox", "haiku", "penzai.nn", "penzai.models")
 
 @dataclass(frozen=True)
 class Input:
-    """What an array that goes into the program is called, and what it is."""
+    """What an array that goes into the program is called, and what it is.
+
+    ``other_names`` are those of further arguments for which the very same array was given.
+    """
 
     name: str
     origin: Origin
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass
@@ -62,14 +66,28 @@ class Call:
 
 @dataclass
 class _Leaves:
-    """What a tree of arguments is made of, in its own order; arrays by their place, modules of nnx together."""
+    """What a tree of arguments is made of, in its own order; arrays by their place, modules of nnx together.
+
+    ``array_places`` has for each place of an array in the tree its number in ``arrays``.
+    """
 
     arrays: list[Any] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
     static: list[Any] = field(default_factory=list)
-    array_places: list[int] = field(default_factory=list)
+    array_places: list[tuple[int, int]] = field(default_factory=list)
     modules: list[Any] = field(default_factory=list)
     module_places: list[int] = field(default_factory=list)
+
+    def add(self, array: Any, described: Input) -> int:
+        """The number of an array; data that is given twice is one array, as it is where the function is called."""
+        for number, (other, known) in enumerate(zip(self.arrays, self.inputs, strict=True)):
+            if other is array and known.origin == described.origin == "data":
+                names = (*known.other_names, described.name)
+                self.inputs[number] = replace(known, other_names=names)
+                return number
+        self.arrays.append(array)
+        self.inputs.append(described)
+        return len(self.arrays) - 1
 
 
 def call_of(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
@@ -86,16 +104,16 @@ def call_of(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Cal
     for place, (path, leaf) in enumerate(paths):
         _sort_leaf(leaves, place, path, leaf, arguments)
     modules = Modules(leaves.modules)
+    count = len(leaves.arrays)
     for (path, array), origin in zip(modules.arrays(), modules.origins(), strict=True):
         leaves.arrays.append(array)
         leaves.inputs.append(Input(path_name(path), origin))
-    count = len(leaves.array_places)
 
     def run(arrays: Sequence[Any]) -> tuple[Any, Any]:
         merged = modules.merged(arrays[count:])
         full = list(leaves.static)
-        for place, array in zip(leaves.array_places, arrays, strict=False):
-            full[place] = array
+        for place, number in leaves.array_places:
+            full[place] = arrays[number]
         for place, module in zip(leaves.module_places, merged, strict=True):
             full[place] = module
         held, own_args, own_kwargs = jax.tree.unflatten(structure, full)
@@ -113,9 +131,7 @@ def _sort_leaf(leaves: _Leaves, place: int, path: Path, leaf: Any, arguments: Ma
         leaves.modules.append(leaf)
         leaves.module_places.append(place)
     elif is_array(leaf):
-        leaves.arrays.append(leaf)
-        leaves.array_places.append(place)
-        leaves.inputs.append(_input(path, leaf, arguments))
+        leaves.array_places.append((place, leaves.add(leaf, _input(path, leaf, arguments))))
     else:
         leaves.static[-1] = leaf
 
@@ -191,8 +207,9 @@ def _key(target: Target, structure: Any, leaves: _Leaves, modules: Modules) -> A
     """What a compiled program depends on; None when something in it has no hash."""
     types = tuple(jax.typeof(array) for array in leaves.arrays)
     static = tuple((type(leaf), leaf) for leaf in leaves.static)
+    given = (tuple(leaves.inputs), tuple(leaves.array_places))
     settings = tuple(getattr(jax.config, name) for name in _SETTINGS)
-    key = (target.identity, structure, static, types, tuple(leaves.inputs), modules.structure, settings)
+    key = (target.identity, structure, static, types, given, modules.structure, settings)
     try:
         hash(key)
     except TypeError:

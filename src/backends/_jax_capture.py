@@ -33,7 +33,12 @@ def record(call: Call, options: CaptureOptions) -> tuple[Recorded, Any]:
     runner, arrays, found = _run(made, plans, call, options.grad)
     output = made.shape.output(arrays)
     call.bring_up_to_date(made.shape.changed(arrays))
-    data = [(one.name, array) for one, array in zip(call.inputs, call.arrays, strict=True) if one.origin == "data"]
+    data = [
+        (name, array)
+        for one, array in zip(call.inputs, call.arrays, strict=True)
+        if one.origin == "data"
+        for name in (one.name, *one.other_names)
+    ]
     return Recorded(made, plans, found, runner, data, call.target.label), output
 
 

@@ -122,4 +122,5 @@ def _trace(call: Call) -> Traced:
         ) from error
     program = read_program(closed, [(one.name, one.origin) for one in call.inputs])
     graph = program.body.graph
-    return Traced(program, find_attention(graph), Ancestry(graph), shapes[0])
+    repeated = [place for place, one in enumerate(call.inputs) if one.other_names]
+    return Traced(program, find_attention(graph, repeated), Ancestry(graph), shapes[0])

@@ -22,11 +22,14 @@ class _Tensor:
 
 @dataclass(eq=False)
 class Call:
-    """``tensors`` with their ``names``; ``key`` tells calls apart that need programs of their own, None if all do."""
+    """``tensors``, each with its ``names``, of which one that is given twice has two.
+
+    ``key`` tells calls apart that need programs of their own; it is None if all do.
+    """
 
     target: Target
     tensors: list[Any]
-    names: list[str]
+    names: list[list[str]]
     key: Any
     _structure: Any
     _leaves: list[Any]
@@ -44,12 +47,14 @@ def call_of(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ca
         args, kwargs = _with_arrays(args), _with_arrays(kwargs)
     structure = (args, kwargs)
     leaves = tf.nest.flatten(structure, expand_composites=True)
-    named = _names(target, args, kwargs)
-    given = {id(leaf): (name, leaf) for name, leaf in zip(named, leaves, strict=True) if _is_tensor(leaf)}
+    given: dict[int, tuple[Any, list[str]]] = {}
+    for name, leaf in zip(_names(target, args, kwargs), leaves, strict=True):
+        if _is_tensor(leaf):
+            given.setdefault(id(leaf), (leaf, []))[1].append(name)
     places = {identity: place for place, identity in enumerate(given)}
-    tensors = [tf.convert_to_tensor(leaf) for _, leaf in given.values()]
+    tensors = [tf.convert_to_tensor(leaf) for leaf, _ in given.values()]
     static = [_Tensor(places[id(leaf)]) if id(leaf) in places else leaf for leaf in leaves]
-    names = [name for name, _ in given.values()]
+    names = [names for _, names in given.values()]
     return Call(target, tensors, names, _key(target, structure, tensors, static), structure, static)
 
 

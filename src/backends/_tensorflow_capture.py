@@ -60,7 +60,7 @@ def record(call: Call, options: CaptureOptions, wanted: Any) -> tuple[Recorded, 
     picks = {path: pick for plan in plans for path, pick in _picks(made, plan)}
     outputs, found, gradients = _compiled(made, picks, _weights_of(plans) if options.grad else [])(*call.tensors)
     arrays = {path: arrays_of(one) for path, one in found.items()}
-    data = [(name, tensor.numpy()) for name, tensor in zip(call.names, call.tensors, strict=True)]
+    data = [(name, tensor.numpy()) for names, tensor in zip(call.names, call.tensors, strict=True) for name in names]
     recorded = Recorded(made, plans, arrays, dict(gradients), data, call.target.label)
     return recorded, outputs_of(made.concrete, outputs)
 

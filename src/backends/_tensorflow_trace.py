@@ -92,7 +92,8 @@ def _trace(call: Call) -> Traced:
             ) from error
     calls.clear()  # what is kept for a model must not keep the model alive
     program = read_program(concrete.graph, _inputs(concrete, call))
-    return Traced(concrete, program, find_attention(program.graph), Ancestry(program.graph))
+    repeated = [place for place, names in enumerate(call.names) if len(names) > 1]
+    return Traced(concrete, program, find_attention(program.graph, repeated), Ancestry(program.graph))
 
 
 @contextmanager
@@ -114,7 +115,7 @@ def _inputs(concrete: Any, call: Call) -> list[tuple[Any, str, Origin]]:
     inputs = concrete.graph.inputs
     captured = concrete.captured_inputs
     given: list[tuple[Any, str, Origin]] = [
-        (tensor, name, "data") for tensor, name in zip(inputs, call.names, strict=False)
+        (tensor, names[-1], "data") for tensor, names in zip(inputs, call.names, strict=False)
     ]
     names = variable_names(call.target)
     own = {id(variable.handle): variable for variable in _variables(concrete)}
