@@ -178,7 +178,8 @@ def test_pyplot_is_not_imported() -> None:
         "    rendered = example_trace(n_tokens=4).render('matplotlib', view=view)\n"
         "    for mime in ('image/png', 'image/svg+xml', 'application/pdf'): assert rendered.files[mime]\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
-        "assert matplotlib.get_backend(auto_select=False) is None\n"
+        # Read past the mapping, which would choose one; get_backend has no way not to before matplotlib 3.10.
+        "assert not isinstance(dict.__getitem__(matplotlib.rcParams, 'backend'), str)\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)

@@ -3,9 +3,11 @@
     python tools/environments.py                 # every row
     python tools/environments.py "jax, " lowest  # rows whose title has one of these
     python tools/environments.py --write         # and write the result file and docs/environments.md
+    python tools/environments.py --graphics      # and install builds for GPUs where there is no other
 
 A row with the lowest versions that pyproject.toml allows also runs the tests that concern it. What is not to be had
-here (no wheel for that Python, a build for GPUs only) is said, and is no failure.
+here (no wheel for that Python) is said, and is no failure. A build for GPUs runs without one too, but with CUDA it is
+several gigabytes: where there is no other, it is installed with ``--graphics`` only.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class Workplace:
     folder: Path
     wheel: Path
     pythons: dict[str, str]
+    graphics: bool
 
 
 def environment_variables() -> dict[str, str]:
@@ -99,23 +102,27 @@ def built_wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def resolved(row: Row, python: str, folder: Path) -> str:
+def resolved(row: Row, place: Workplace) -> str:
     """The exact versions that a row installs, one a line.
 
     Raises:
-        NotHereError: there are none for this Python, or only builds for GPUs.
+        NotHereError: there are none for this Python, or only builds for GPUs, which were not asked for.
     """
+    python, folder = place.pythons[row.python], place.folder
     command = [*UV, "pip", "compile", "--quiet", "--python", python, "--only-binary", ":all:", "--no-header"]
     command += ["--no-annotate", "--resolution", row.resolution]
     if row.extra:
         command += ["--extra", row.extra]
     if row.resolution == "highest":
         command += ["--constraint", str(ROOT / "constraints.txt")]
+    if row.held:
+        (folder / "held.txt").write_text("".join(f"{name}{bound}\n" for name, bound in row.held.items()))
+        command += ["--constraint", "held.txt"]
     done = run(*command, ROOT / "pyproject.toml", cwd=folder)
     if done.returncode:
         raise NotHereError(" ".join(done.stderr.split())[:300])
     graphics = [line for line in done.stdout.splitlines() if line.startswith("nvidia-")]
-    if graphics:
+    if graphics and not place.graphics:
         raise NotHereError(f"only a build for GPUs, with {len(graphics)} packages of CUDA, is to be had here")
     return done.stdout
 
@@ -125,9 +132,8 @@ def tried(row: Row, place: Workplace) -> dict[str, Any]:
     result: dict[str, Any] = {"name": row.name, "python": row.python, "resolution": row.resolution}
     folder = place.folder / "row"
     try:
-        python = place.pythons[row.python]
-        versions = resolved(row, python, place.folder)
-        must_run(*UV, "venv", "--quiet", "--python", python, folder)
+        versions = resolved(row, place)
+        must_run(*UV, "venv", "--quiet", "--python", place.pythons[row.python], folder)
         (place.folder / "versions.txt").write_text(versions)
         install = (*UV, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"))
         must_run(*install, "--requirement", place.folder / "versions.txt")
@@ -187,6 +193,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("words", nargs="*", help="only rows whose title has one of these; all by default")
     parser.add_argument("--write", action="store_true", help="write the result file and docs/environments.md")
+    parser.add_argument("--graphics", action="store_true", help="install builds for GPUs where there is no other")
     asked = parser.parse_args()
     pythons = installed_pythons()
     everything = rows(tuple(pythons))
@@ -194,7 +201,7 @@ def main() -> int:
     results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        place = Workplace(folder, built_wheel(folder), pythons)
+        place = Workplace(folder, built_wheel(folder), pythons, asked.graphics)
         for row in chosen:
             results.append(tried(row, place))
             print(environment_report.line(results[-1]), flush=True)
