@@ -9,6 +9,7 @@
 import { emptyBounded, emptyCells, lengthOf, poolBounded, poolRows, shapeOf, type Bounded } from "../source/pool";
 import { SourceError, type Range, type Tile, type TileRequest, type TileSource } from "../source/source";
 import { discounted } from "./discount";
+import { grouped } from "./format";
 import { MeanOfWeights } from "./mean-of-weights";
 
 /** Weights of one head that are read at once; the same as what Python computes at once. */
@@ -66,9 +67,9 @@ function refuseTooMany({ parts, queries, without }: ChangedBlock, columns: Range
   if (needed <= MOST_WEIGHTS) return;
   const what = parts.length > 1 ? `the mean of ${parts.length} heads` : "taking tokens out of the sums";
   const fewer = without.length > 0 ? "show all tokens again" : "average fewer heads or layers";
-  const [rows, keys] = [lengthOf(queries), lengthOf(columns)].map((length) => length.toLocaleString("en"));
+  const [rows, keys] = [lengthOf(queries), lengthOf(columns)].map(grouped);
   throw new SourceError(
-    `${what} would need ${Math.round(needed / 1e6).toLocaleString("en")} million weights for ${rows} × ${keys} tokens, ` +
+    `${what} would need ${grouped(Math.round(needed / 1e6))} million weights for ${rows} × ${keys} tokens, ` +
       `and the page reads at most ${Math.round(MOST_WEIGHTS / 1e6)} million; zoom in, or ${fewer}`,
   );
 }

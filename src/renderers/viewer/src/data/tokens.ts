@@ -1,8 +1,7 @@
 /** Labels of positions as they are drawn: what cannot be seen is given a sign, and what is long is cut. */
 
 import type { AxisInfo } from "../source/trace-info";
-
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+import { graphemes } from "./graphemes";
 
 /**
  * Characters that would draw nothing anywhere, or turn the direction of what follows. Joiners and direction marks
@@ -39,7 +38,7 @@ export function shortened(text: string, most: number): string {
   if (text.length <= most) return text;
   // A character may be many code units (a family of emoji has 11), but not as many as somebody can pile up.
   const start = text.slice(0, 32 * most);
-  const parts = [...graphemes.segment(start)].map((part) => part.segment);
+  const parts = graphemes(start);
   if (parts.length <= most && start.length === text.length) return text;
   return `${parts.slice(0, Math.max(1, most - 1)).join("")}…`;
 }

@@ -80,7 +80,7 @@ function drawMark(group: Group, mark: RulerMark, emphasis: Emphasis | null, styl
     .attr("text-anchor", anchorOf(style))
     .attr("dy", "0.35em")
     .attr("fill", emphasis === "pinned" ? colours.background : emphasis === null ? colours.muted : colours.text)
-    .attr("font-weight", emphasis === "found" ? "700" : null)
+    .attr("font-weight", emphasis === "found" ? "600" : null)
     .attr("text-decoration", emphasis === "found" ? "underline" : null)
     .text(isolated(shown));
 }

@@ -1,5 +1,7 @@
 /** Token labels along the sides of a picture: which are shown, how they are cut, and how they are turned. */
 
+import { graphemes } from "../data/graphemes";
+
 /** Width of a text in pixels. */
 export type Measure = (text: string) => number;
 
@@ -86,13 +88,6 @@ function marksWhere(
     if (centre >= 0 && centre <= length && chosen(index)) marks.push({ index, centre, text: text(index) });
   }
   return marks;
-}
-
-/** Browsers without a segmenter cut between code points, which may part an emoji from its skin tone. */
-const segmenter = "Segmenter" in Intl ? new Intl.Segmenter(undefined, { granularity: "grapheme" }) : null;
-
-function graphemes(text: string): string[] {
-  return segmenter === null ? [...text] : [...segmenter.segment(text)].map((part) => part.segment);
 }
 
 /** Longer texts are never drawn whole, so that measuring one of 10,000 characters costs no more. */

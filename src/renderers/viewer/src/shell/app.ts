@@ -45,9 +45,9 @@ export function mountViewer(host: HTMLElement, source: TileSource, options: View
   const undo: (() => void)[] = [];
   const drawings = new Drawings();
   const shell = createShell(store, source, drawings, options.urlState, undo);
-  const start = assemble(shell);
+  // Before it is filled: as long as it is empty, asking for its size costs nothing.
   host.append(shell.root);
-  start();
+  assemble(shell);
   if (options.onSelection !== undefined) undo.push(store.onSelection(options.onSelection));
   if (options.urlState) followAddress(shell);
   return {
@@ -114,8 +114,8 @@ function createRoot(model: string, ownPage: boolean): HTMLElement {
   });
 }
 
-/** Builds the parts into the root; returns what starts them once the root has a size. */
-function assemble(shell: Shell): () => void {
+/** Builds the parts into the root, which is in the page already and so has a size. */
+function assemble(shell: Shell): void {
   const stageId = freshId("stage");
   const stage = createStage(shell, stageId);
   const details = createDetails(shell);
@@ -126,12 +126,10 @@ function assemble(shell: Shell): () => void {
   const toggle = createPanelToggle(shell, details, header.panelButton);
   const controls = createControls(shell);
   const body = element("div", { class: "attn-body" }, stage.element, details.element);
-  shell.root.prepend(header.element, controls.element, body, createFooter(shell, about), menu.popup);
   listenToKeys(shell, { search: controls.focusSearch, help, exportMenu: menu.open, togglePanel: toggle.flip });
   shell.onTheme(stage.redraw);
-  return () => {
-    toggle.start();
-    stage.start();
-    details.start();
-  };
+  details.start();
+  toggle.start();
+  shell.root.prepend(header.element, controls.element, body, createFooter(shell, about), menu.popup);
+  stage.start();
 }

@@ -11,7 +11,9 @@ import type { Shell } from "./shell";
 
 export interface Details {
   readonly element: HTMLElement;
+  /** From now on what is shown follows the selection and the pointer. */
   start(): void;
+  /** Shows what is selected and pointed at now, unless the panel is closed. */
   update(): void;
 }
 
@@ -50,7 +52,6 @@ export function createDetails(shell: Shell): Details {
     shell.onDestroy(shell.store.onSelection(later));
     shell.onDestroy(shell.store.onFocus(later));
     shell.onTheme(later);
-    later();
   }
   return { element: panel, start, update };
 }

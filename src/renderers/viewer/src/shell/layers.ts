@@ -1,5 +1,6 @@
 /** Which group of layers (encoder, decoder, cross) is shown, and the way from one layer to the next. */
 
+import { grouped } from "../data/format";
 import type { AxisInfo, GroupInfo, LayerInfo, TraceInfo } from "../source/trace-info";
 
 /** The group that holds the layer; all layers when none does. */
@@ -34,7 +35,7 @@ export function sizeOf(trace: TraceInfo): string {
 }
 
 export function plural(count: number, word: string, words = `${word}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? word : words}`;
+  return `${grouped(count)} ${count === 1 ? word : words}`;
 }
 
 /** "128 tokens", "196 patches". */

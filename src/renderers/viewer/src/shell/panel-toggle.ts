@@ -8,7 +8,7 @@ import type { Shell } from "./shell";
 const NARROW = 900;
 
 export interface PanelToggle {
-  /** Opens the details where there is room; called when the viewer has a size. */
+  /** Opens the details where there is room; called when the root is in the page, and best while it is empty. */
   start(): void;
   flip(): void;
 }

@@ -19,8 +19,30 @@ export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> {
 
 /** Undoes zlib. Rejects when the bytes are damaged. */
 export async function inflated(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const { readable, writable } = new DecompressionStream("deflate");
+  // Written by hand: a Blob goes to another process and back, and the page draws unfinished frames meanwhile.
+  const writer = writable.getWriter();
+  const written = Promise.all([writer.write(bytes), writer.close()]);
+  // What cannot be written cannot be read either, and is told there.
+  written.catch(() => undefined);
+  return joined(await chunksOf(readable));
+}
+
+async function chunksOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>[]> {
+  const reader = stream.getReader();
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  for (let part = await reader.read(); !part.done; part = await reader.read()) chunks.push(part.value);
+  return chunks;
+}
+
+function joined(chunks: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
 }
 
 export function log8(codes: Uint8Array): Float32Array {
@@ -41,29 +63,21 @@ export function summedRows(differences: Uint8Array, rows: number, columns: numbe
   return codes;
 }
 
-let halfTable: Float32Array | undefined;
-
-/** All 65,536 half-precision numbers, made when first needed. */
-function halves(): Float32Array {
-  halfTable ??= Float32Array.from({ length: 65_536 }, (_, bits) => half(bits));
-  return halfTable;
-}
+/** What the last bit of a half-precision number is worth, by its exponent. */
+const HALF_STEPS = Float32Array.from({ length: 31 }, (_, exponent) => 2 ** (Math.max(1, exponent) - 25));
 
 function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  const size = exponent === 31 ? (fraction === 0 ? Infinity : NaN) : (exponent === 0 ? fraction : 1024 + fraction) * HALF_STEPS[exponent]!;
+  return bits & 0x8000 ? -size : size;
 }
 
 /** Half-precision numbers, little-endian. */
 export function float16(bytes: Uint8Array): Float32Array {
-  const table = halves();
   const values = new Float32Array(bytes.length / 2);
   for (let place = 0; place < values.length; place += 1) {
-    values[place] = table[(bytes[2 * place] ?? 0) | ((bytes[2 * place + 1] ?? 0) << 8)] ?? NaN;
+    values[place] = half(bytes[2 * place]! | (bytes[2 * place + 1]! << 8));
   }
   return values;
 }

@@ -30,9 +30,11 @@ class WholeWeights implements LayerWeights {
     const values = new Float32Array(lengthOf(queries) * width);
     const size = this.encoding === "log8" ? 1 : 2;
     const head = (request.item * this.layer.heads.length + request.head) * this.layer.queries;
-    for (let row = 0; row < lengthOf(queries); row += 1) {
+    // Whole rows lie one after the other.
+    const together = width === this.layer.keys ? lengthOf(queries) : 1;
+    for (let row = 0; row < lengthOf(queries); row += together) {
       const start = (head + queries.start + row) * this.layer.keys + keys.start;
-      const bytes = this.bytes.subarray(start * size, (start + width) * size);
+      const bytes = this.bytes.subarray(start * size, (start + together * width) * size);
       values.set(this.encoding === "log8" ? log8(bytes) : float16(bytes), row * width);
     }
     return pooled(values, queries, keys, request.maxRows, request.maxColumns);

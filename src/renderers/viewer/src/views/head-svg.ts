@@ -117,7 +117,7 @@ function drawTokens(group: Group, column: TokenColumn, parts: HeadPictureParts, 
     const ink = matches.has(row) ? MATCH_COLOUR : token.special ? colours.muted : colours.text;
     const x = atQuery ? text.left + text.width - TEXT_GAP : text.left + TEXT_GAP;
     const label = group.append("text").attr("x", x).attr("y", y).attr("dy", "0.35em").attr("fill", ink).text(words);
-    label.attr("text-anchor", atQuery ? "end" : "start").attr("font-weight", column.isPinned(row) ? 700 : 400);
+    label.attr("text-anchor", atQuery ? "end" : "start").attr("font-weight", column.isPinned(row) ? 600 : 400);
     const figure = column.figure(row);
     if (figure === "") continue;
     const start = atQuery ? layout.queryFigures.left : layout.keyFigures.left + layout.keyFigures.width - NUMBER_WIDTH;

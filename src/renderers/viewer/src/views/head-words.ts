@@ -1,5 +1,6 @@
 /** The head view's sentences and labels. */
 
+import { grouped } from "../data/format";
 import type { TraceInfo } from "../source/trace-info";
 import type { TooltipRow, ViewContext } from "./view";
 import { strongestRows, type Figures } from "./head-figures";
@@ -100,15 +101,14 @@ export interface Drawn {
 
 /** What is in the picture and what is not, and why. */
 export function drawnSentence({ drawn, found, threshold, always, series }: Drawn): string {
-  const number = (count: number): string => count.toLocaleString("en");
-  const lines = `${number(drawn)} ${drawn === 1 ? "line" : "lines"}`;
+  const lines = `${grouped(drawn)} ${drawn === 1 ? "line" : "lines"}`;
   const least = String(Number(threshold.toPrecision(2)));
   if (always > 0) {
     const strongest = series === 1 ? `The strongest ${always}` : `Each head’s strongest ${always}`;
     return threshold > 0 ? `${strongest} and all weights from ${least}: ${lines}.` : `All weights: ${lines}.`;
   }
   const from = threshold > 0 ? `weights from ${least}` : "all weights";
-  if (drawn < found) return `The strongest ${number(drawn)} of ${number(found)} lines; ${from}.`;
+  if (drawn < found) return `The strongest ${grouped(drawn)} of ${grouped(found)} lines; ${from}.`;
   return `${lines} in sight; ${from}.`;
 }
 

@@ -96,7 +96,7 @@ export class PreviewPicture {
     drawRuler(top, across, [], { ...style, side: "top", turn: few ? 90 : 0 });
     const left = textGroup(node).attr("transform", `translate(${corner},${corner})`);
     drawRuler(left, down, [], { ...style, side: "left", turn: 0 });
-    const names = textGroup(node).attr("fill", colours.muted).attr("font-size", 10.5);
+    const names = textGroup(node).attr("fill", colours.muted);
     names.append("text").attr("x", corner + side / 2).attr("y", 10).attr("text-anchor", "middle").text("attended (keys) →");
     names.append("text").attr("transform", `translate(10,${corner + side / 2}) rotate(-90)`).attr("text-anchor", "middle").text("← attending (queries)");
     refill(this.rulers, node);
