@@ -53,10 +53,11 @@ def _known(axis: tuple[Part, ...], size: int) -> list[int]:
     """The lengths of an axis's parts, one of them from its size."""
     size = int(size)
     open_parts = [part for part in axis if part.length is None]
-    rest = prod(part.length for part in axis if part.length is not None)
+    known = prod(part.length for part in axis if part.length is not None)
+    rest = known or 1  # a part has length 0 where there are no positions
     if not axis and size == 1:
         return []
-    if len(open_parts) > 1 or size % rest or (not open_parts and size != rest):
+    if len(open_parts) > 1 or size % rest or (not open_parts and size != known):
         raise ValueError(f"an axis of length {size} is not made of parts {[part.length for part in axis]}")
     return [size // rest if part.length is None else part.length for part in axis]
 

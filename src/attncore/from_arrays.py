@@ -11,7 +11,7 @@ from attncore.arrays import Array, as_numpy
 from attncore.attention import AttentionTrace
 from attncore.axis_book import AxisBook
 from attncore.errors import ArrayError
-from attncore.layer import AttentionLayer, LayerKind
+from attncore.layer import AttentionLayer, LayerKind, check_not_empty
 from attncore.provenance import Provenance
 from attncore.tokens import label_axes
 from attncore.weights import DenseWeights
@@ -123,8 +123,7 @@ def _checked(weights: Array, where: str) -> tuple[Array, tuple[str, ...]]:
     """The weights with fully masked rows (all NaN, as raw softmax leaves them) as zeros, and notes on the rows."""
     if weights.ndim != 4:
         raise ArrayError(f"{where} has shape {weights.shape}; attention weights need (batch, heads, query, key)")
-    if 0 in weights.shape:
-        raise ArrayError(f"{where} has shape {weights.shape}, which is empty")
+    check_not_empty(weights.shape, where)
     if weights.dtype.kind != "f":
         weights = weights.astype(np.float32)
     notes: list[str] = []

@@ -9,12 +9,25 @@ from typing import Any, Literal
 import numpy as np
 
 from attncore.arrays import Array, ArrayLike, HeadsOf
-from attncore.errors import UnavailableError
+from attncore.errors import ArrayError, UnavailableError
 from attncore.scoring import Scoring
 from attncore.selection import HeadSelector, choose_heads
 from attncore.weights import LazyWeights, RecomputedWeights, SelectedHeads
 
 LayerKind = Literal["self", "cross"]
+
+
+def check_not_empty(shape: tuple[int, ...], where: str) -> None:
+    """Refuse weights (batch, heads, query, key) without a single number, which no view, mean or maximum is made for.
+
+    Raises:
+        ArrayError: a length is 0.
+    """
+    if 0 in shape:
+        raise ArrayError(
+            f"{where} has shape {tuple(shape)}, which is empty; attention weights need (batch, heads, query, key) of "
+            "at least 1 each. Give the model at least one token, or leave this layer out with layers="
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,6 +80,10 @@ class AttentionLayer:
     notes: tuple[str, ...] = ()
     reduced: Any = None
     gradient: Callable[[], Array] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.stored_weights is not None:
+            check_not_empty(self.stored_weights.shape, f'layer {self.index} "{self.name}"')
 
     @property
     def weights(self) -> LazyWeights:
