@@ -7,7 +7,9 @@ from pathlib import Path
 
 import conformance_report
 import cost_report
+import environment_report
 import gpu_report
+import mutation
 import page_report
 import program_cost_report
 import pytest
@@ -46,6 +48,25 @@ def test_the_conformance_page_is_its_results() -> None:
 def test_the_page_of_graphics_cards_is_its_results() -> None:
     """docs/gpu.md, from gpu.json."""
     assert gpu_report.REPORT.read_text() == gpu_report.report(json.loads(gpu_report.RESULTS.read_text()))
+
+
+def test_the_page_of_environments_is_its_results() -> None:
+    """docs/environments.md, from environments.json."""
+    results = json.loads((ROOT / "tools" / "results" / "environments.json").read_text())["rows"]
+    assert environment_report.PAGE.read_text() == environment_report.page(results)
+
+
+def test_the_page_of_faults_is_its_results() -> None:
+    """docs/mutants.md, from mutants.json."""
+    assert mutation.PAGE.read_text() == mutation.page(json.loads(mutation.RESULT.read_text()))
+
+
+def test_a_fault_that_was_not_run_or_not_noticed_is_said_to_be() -> None:
+    """The page counts neither as noticed."""
+    first, second, *rest = mutation.MUTANTS
+    text = mutation.page({first.fault: "test_weights.py::test_it", second.fault: None})
+    assert f"1 of 2 faults are noticed. {len(rest)} more are" in text
+    assert f"| {second.fault} | `{second.path.removeprefix('src/')}` | **nothing** |" in text
 
 
 def test_the_readmes_table_is_its_results() -> None:
