@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = Path(os.environ.get("ATTNCORE_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -64,7 +66,13 @@ _FIRST_COLUMN = ".attn-column"
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless browser of its own."""
+    """A headless browser of its own.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if not CHROMIUM.exists():
+        raise FileNotFoundError(f"no Chromium at {CHROMIUM}: install it, or say where it is with ATTNCORE_CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:

@@ -14,11 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from doc_links import Html
-from page_browser import FLAGS
-from playwright.sync_api import Browser, Page, sync_playwright
+from page_browser import chromium
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM = Path(os.environ.get("ATTNCORE_CHROMIUM", "/usr/bin/chromium"))
 
 
 def build(project: Path, target: Path) -> subprocess.CompletedProcess[str]:
@@ -122,12 +121,8 @@ def test_the_reference_has_more_than_names(name: str, pages: dict[Path, Html]) -
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium that shows nothing on the screen."""
-    if not CHROMIUM.exists():
-        pytest.fail(f"there is no Chromium at {CHROMIUM}: install it, or say where it is with ATTNCORE_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Reader:

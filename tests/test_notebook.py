@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +15,8 @@ import nbclient
 import nbformat
 import pytest
 from jupyter_lab import environment, jupyter_lab
-from playwright.sync_api import Browser, ConsoleMessage, Frame, Locator, Page, sync_playwright
+from page_browser import chromium
+from playwright.sync_api import Browser, ConsoleMessage, Frame, Locator, Page
 
 CELLS = (
     "from attncore.testing import example_trace\ntrace = example_trace(lazy=True)\ntrace.render('d3', height=480)",
@@ -107,11 +106,6 @@ def test_a_widget_is_displayed_and_answers_later_cells(executed: Any) -> None:
 
 # In JupyterLab.
 
-CHROMIUM = os.environ.get("ATTNCORE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 # Counts what is drawn: shapes of SVG pictures, and canvases with more than one colour.
 DRAWN = """
 (root) => {
@@ -128,11 +122,8 @@ DRAWN = """
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     """A Chromium that shows nothing on the screen."""
-    assert CHROMIUM, "no Chromium is installed; install one, or say where it is with ATTNCORE_CHROMIUM"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Lab:

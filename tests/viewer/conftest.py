@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from page_browser import chromium
+from playwright.sync_api import Browser
 from viewer_page import HOSTILE, KNOWN, ViewerPage
 
 from attncore import AttentionTrace
 from attncore.testing import example_trace
-
-CHROMIUM = Path(os.environ.get("ATTNCORE_CHROMIUM", "/usr/bin/chromium"))
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass(frozen=True)
@@ -41,12 +31,8 @@ OpenPage = Callable[..., ViewerPage]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium that shows nothing on the screen."""
-    if not CHROMIUM.exists():
-        pytest.fail(f"there is no Chromium at {CHROMIUM}: install it, or say where it is with ATTNCORE_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
