@@ -77,8 +77,8 @@ coverage: $(VENV)/.dev browser ## Run every test under coverage, in what tests s
 	$(BIN)/pytest -n $(JOBS) --cov --cov-report=term --cov-report=json
 	$(BIN)/python tools/coverage_report.py coverage.json
 
-environments: $(VENV)/.dev ## Try the wheel in clean environments, newest and lowest versions, and write docs/environments.md
-	$(BIN)/python tools/environments.py --write
+environments: $(VENV)/.dev ## Try the wheel in clean environments, newest and lowest versions, and write docs/environments.md; gigabytes
+	$(BIN)/python tools/environments.py --graphics --write
 
 mutants: $(VENV)/.dev ## Break the capture core on purpose, see that tests notice, and write docs/mutants.md
 	$(BIN)/python tools/mutation.py --jobs $(JOBS) --write

@@ -16,7 +16,8 @@ and one extra: nothing else is installed. In each, a small model of that framewo
 compared with numpy's in float64, or with the model's own; the trace is saved, loaded and drawn in the terminal and as
 a page. `no extra` also runs every command that needs no framework. `newest` is what the package index offers that day,
 within `constraints.txt`; `lowest allowed` are the lower bounds in `pyproject.toml`, where tests of that part are run
-too. A library that old may need an older version of what it uses itself; that is shown beside it."""
+too. A library that old may need an older version of what it uses itself; that is shown beside it. A torch that is not
+`+cpu` is the build for graphics cards, run without one."""
 
 
 def line(result: Result) -> str:
