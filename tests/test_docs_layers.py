@@ -117,6 +117,17 @@ def test_an_import_that_is_not_drawn_is_found(name: str, source: str, arrow: tup
     assert arrows_of([(name, source)]) - drawn(layers.picture("light"), "imports") == {arrow}
 
 
+def test_every_file_of_a_backend_and_a_renderer_has_its_line() -> None:
+    """The tables say what each is for; a file that is new gets a line, and one that is gone loses it."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`(\w+\.py)`", page))
+    parts = {path.name for folder in ("backends", "renderers") for path in (ROOT / "src" / folder).glob("*.py")}
+    shared = {path.name for path in (ROOT / "src" / "attncore").glob("*.py")}
+    assert sorted(parts - {"__init__.py"} - named) == []
+    assert sorted({path.name for path in (ROOT / "src" / "attncore").glob("dataflow*.py")} - named) == []
+    assert sorted(named - parts - shared) == []
+
+
 def test_an_arrow_too_many_is_found() -> None:
     """The other twin: an arrow that no import stands behind."""
     svg = layers.picture("light").replace('data-from="core" data-to="numpy', 'data-from="core" data-to="torch numpy')
