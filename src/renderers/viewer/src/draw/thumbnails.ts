@@ -73,14 +73,15 @@ export interface Cells {
 export function paintThumbnail({ rows, columns, values }: Cells, pixels: Uint32Array, side: number, range: ThumbnailRange, palette: HeatPalette): void {
   const colours = new Uint32Array(columns);
   let painted = -1;
-  const columnOf = Int32Array.from({ length: side }, (_, x) => Math.floor((x * columns) / side));
   for (let y = 0; y < side; y++) {
     const row = Math.floor((y * rows) / side);
-    if (row !== painted) {
-      for (let column = 0; column < columns; column++) colours[column] = colourOf(values[row * columns + column]!, range, palette);
-      painted = row;
+    if (row === painted) {
+      pixels.copyWithin(y * side, (y - 1) * side, y * side);
+      continue;
     }
-    for (let x = 0; x < side; x++) pixels[y * side + x] = colours[columnOf[x]!]!;
+    painted = row;
+    for (let column = 0; column < columns; column++) colours[column] = colourOf(values[row * columns + column]!, range, palette);
+    for (let x = 0; x < side; x++) pixels[y * side + x] = colours[Math.floor((x * columns) / side)]!;
   }
 }
 

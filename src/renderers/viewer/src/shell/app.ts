@@ -48,6 +48,8 @@ export function mountViewer(host: HTMLElement, source: TileSource, options: View
   // Before it is filled: as long as it is empty, asking for its size costs nothing.
   host.append(shell.root);
   assemble(shell);
+  // What has been drawn is in sight when this frame is over.
+  drawings.add(new Promise((resolve) => requestAnimationFrame(resolve)));
   if (options.onSelection !== undefined) undo.push(store.onSelection(options.onSelection));
   if (options.urlState) followAddress(shell);
   return {

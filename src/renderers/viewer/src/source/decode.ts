@@ -47,7 +47,7 @@ function joined(chunks: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuf
 
 export function log8(codes: Uint8Array): Float32Array {
   const values = new Float32Array(codes.length);
-  for (let place = 0; place < codes.length; place += 1) values[place] = LOG8_VALUES[codes[place] ?? 0] ?? 0;
+  for (let place = 0; place < codes.length; place += 1) values[place] = LOG8_VALUES[codes[place]!]!;
   return values;
 }
 
@@ -57,7 +57,7 @@ export function summedRows(differences: Uint8Array, rows: number, columns: numbe
   const head = rows * columns;
   for (let start = 0; start < codes.length; start += head) {
     for (let place = start + columns; place < start + head; place += 1) {
-      codes[place] = (codes[place] ?? 0) + (codes[place - columns] ?? 0);
+      codes[place]! += codes[place - columns]!;
     }
   }
   return codes;

@@ -2,7 +2,7 @@
 
 import type { WeightsBlock } from "./blocks";
 import { float16, joinedPlanes, log8, summedRows } from "./decode";
-import { emptyBounded, lengthOf, poolBoundedRow, pooled, shapeOf, type TileShape } from "./pool";
+import { emptyBounded, lengthOf, poolBoundedRow, pooled, pooledCodes, shapeOf, type TileShape } from "./pool";
 import type { Tile, TileRequest } from "./source";
 import type { LayerInfo } from "./trace-info";
 
@@ -25,19 +25,26 @@ class WholeWeights implements LayerWeights {
   ) {}
 
   tile(request: TileRequest): Tile {
-    const { queries, keys } = request;
-    const width = lengthOf(keys);
-    const values = new Float32Array(lengthOf(queries) * width);
+    const { queries, keys, maxRows, maxColumns } = request;
+    const part = this.part(request);
+    if (this.encoding === "float16") return pooled(float16(part), queries, keys, maxRows, maxColumns);
+    const shape = shapeOf(queries, keys, maxRows, maxColumns);
+    return { ...shape, values: log8(pooledCodes(part, shape)) };
+  }
+
+  /** The bytes of the queries and keys that are asked for, row after row. */
+  private part({ item, head, queries, keys }: TileRequest): Uint8Array {
+    const { layer, bytes } = this;
     const size = this.encoding === "log8" ? 1 : 2;
-    const head = (request.item * this.layer.heads.length + request.head) * this.layer.queries;
-    // Whole rows lie one after the other.
-    const together = width === this.layer.keys ? lengthOf(queries) : 1;
-    for (let row = 0; row < lengthOf(queries); row += together) {
-      const start = (head + queries.start + row) * this.layer.keys + keys.start;
-      const bytes = this.bytes.subarray(start * size, (start + together * width) * size);
-      values.set(this.encoding === "log8" ? log8(bytes) : float16(bytes), row * width);
+    const first = (item * layer.heads.length + head) * layer.queries + queries.start;
+    const width = lengthOf(keys) * size;
+    if (lengthOf(keys) === layer.keys) return bytes.subarray(first * width, (first + lengthOf(queries)) * width);
+    const part = new Uint8Array(lengthOf(queries) * width);
+    for (let row = 0; row < lengthOf(queries); row += 1) {
+      const start = ((first + row) * layer.keys + keys.start) * size;
+      part.set(bytes.subarray(start, start + width), row * width);
     }
-    return pooled(values, queries, keys, request.maxRows, request.maxColumns);
+    return part;
   }
 }
 

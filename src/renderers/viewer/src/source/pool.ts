@@ -31,6 +31,24 @@ export function pooled(values: Float32Array, queries: Range, keys: Range, maxRow
   return { ...shape, values: cells };
 }
 
+/** The same for codes that rise with the weights they stand for, so that only what is left of them becomes numbers. */
+export function pooledCodes(codes: Uint8Array, { queries, keys, rows, columns, rowStep, columnStep }: TileShape): Uint8Array {
+  if (rowStep === 1 && columnStep === 1) return codes;
+  const width = lengthOf(keys);
+  const cells = new Uint8Array(rows * columns);
+  for (let row = 0; row < lengthOf(queries); row += 1) {
+    let cell = Math.floor(row / rowStep) * columns;
+    const end = (row + 1) * width;
+    for (let from = row * width; from < end; from += columnStep, cell += 1) {
+      const to = Math.min(from + columnStep, end);
+      let largest = cells[cell]!;
+      for (let place = from; place < to; place += 1) if (codes[place]! > largest) largest = codes[place]!;
+      cells[cell] = largest;
+    }
+  }
+  return cells;
+}
+
 export function emptyCells(shape: TileShape): Float32Array {
   return new Float32Array(shape.rows * shape.columns).fill(-Infinity);
 }

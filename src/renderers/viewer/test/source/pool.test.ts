@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { expect, it } from "vitest";
-import { pooled, stepFor } from "../../src/source/pool";
+import { log8 } from "../../src/source/decode";
+import { pooled, pooledCodes, shapeOf, stepFor } from "../../src/source/pool";
 
 const range = (stop: number) => ({ start: 0, stop });
 
@@ -25,4 +27,16 @@ it("never makes more cells than asked for", () => {
   for (let length = 1; length < 50; length += 1) {
     for (let most = 1; most < 20; most += 1) expect(Math.ceil(length / stepFor(length, most))).toBeLessThanOrEqual(most);
   }
+});
+
+it("pools codes to the same weights as what they stand for", () => {
+  const size = fc.integer({ min: 1, max: 12 });
+  fc.assert(
+    fc.property(size, size, size, size, fc.infiniteStream(fc.integer({ min: 0, max: 255 })), (rows, columns, maxRows, maxColumns, stream) => {
+      const codes = Uint8Array.from({ length: rows * columns }, () => stream.next().value);
+      const tile = pooled(log8(codes), range(rows), range(columns), maxRows, maxColumns);
+      const shape = shapeOf(range(rows), range(columns), maxRows, maxColumns);
+      expect([...log8(pooledCodes(codes, shape))]).toEqual([...tile.values]);
+    }),
+  );
 });
