@@ -58,8 +58,10 @@ def verdict(value: float, wanted: float | None) -> str:
     return "" if wanted is None else "held" if value <= wanted else "**missed**"
 
 
-def cell(figure: dict[str, Any]) -> str:
+def cell(figure: dict[str, Any] | None) -> str:
     """One tool's figure, or one or two words about why there is none; the page gives the reason in full."""
+    if figure is None or "skipped" in figure:
+        return "not run"
     if "fails" not in figure:
         return number(figure["value"], figure["unit"])
     return "none" if figure["fails"].startswith("its view") else "fails"
@@ -74,7 +76,7 @@ def side_by_side(result: dict[str, Any]) -> str:
     ]
     for what, tokens in dict.fromkeys((each["what"], each["tokens"]) for each in result["figures"]):
         ours, wanted = cells[what, tokens, "attncore"], WANTED[what].get(tokens)
-        shown = " | ".join(cell(cells[what, tokens, tool]) for tool in TITLES)
+        shown = " | ".join(cell(cells.get((what, tokens, tool))) for tool in TITLES)
         lines.append(
             f"| {what} | {tokens:,} | {shown} | {bound(wanted, ours['unit'])} | {verdict(ours['value'], wanted)} |"
         )
@@ -85,8 +87,9 @@ def failures(result: dict[str, Any]) -> list[str]:
     """Why a cell has no number, a line for each tool and reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for each in result["figures"]:
-        if "fails" in each:
-            where = reasons.setdefault((TITLES.get(each["tool"], each["tool"]), each["fails"]), [])
+        reason = each.get("fails") or each.get("skipped")
+        if reason:
+            where = reasons.setdefault((TITLES.get(each["tool"], each["tool"]), reason), [])
             where.append(f"{each['what']} at {each['tokens']:,}")
     return [f"- {tool}: {', '.join(where)}: {reason}." for (tool, reason), where in reasons.items()]
 
@@ -103,8 +106,8 @@ def compared(result: dict[str, Any]) -> list[str]:
     return [
         "## Beside its peers",
         "",
-        "The same weights, 12 layers of 12 heads, given to every tool in one run and opened in the same headless "
-        f"Chromium. Medians. Environment: {environment(result)}, no graphics card. Made by `python "
+        "The same weights, 12 layers of 12 heads, given to every tool and opened in the same headless Chromium, all "
+        f"tools of a row in one run. Medians. Environment: {environment(result)}, no graphics card. Made by `python "
         "benchmarks/peers.py --write`.",
         "",
         side_by_side(result),
@@ -129,7 +132,8 @@ def compared(result: dict[str, Any]) -> list[str]:
         "what was drawn for it at once is painted; animations after it do not count. BertViz and attncore: the mouse "
         "over a token; CircuitsVis and treescope: over a cell, which shows one number.",
         f"- *fails* is a result: {limits['write_seconds']:g} s for one file, {limits['draw_seconds']:g} s for one "
-        f"figure in the browser, {limits['gigabytes']:g} GB of memory for either.",
+        f"figure in the browser, {limits['gigabytes']:g} GB of memory for either. What broke a limit is not tried "
+        "again at more tokens: *not run*.",
         "",
     ]
 

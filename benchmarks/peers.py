@@ -1,8 +1,10 @@
 """The page beside BertViz, CircuitsVis and treescope: the same weights, the same headless Chromium, in one run.
 
-Usage: ``python benchmarks/peers.py [--lengths 16 128] [--environments FOLDER] [--write]``, where ``--write`` keeps the
-result and writes docs/page-benchmark.md. Whatever does not finish within its time and memory is a result too: "fails",
-with the reason. With all lengths it takes about half an hour, most of it what fails.
+Usage: ``python benchmarks/peers.py [--lengths 16 128] [--environments FOLDER] [--write]``, where ``--write`` keeps
+every figure as soon as it is there, beside those of earlier runs of the same versions, and writes
+docs/page-benchmark.md. Whatever does not finish within its time and memory is a result too: "fails", with the reason.
+What failed so is not tried again at more tokens: "not run". With all lengths it takes about half an hour, most of it
+what fails.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import page
@@ -24,6 +25,7 @@ from page_browser import chromium, drawn, hovers, layer_switches
 from page_traces import HEADS, LAYERS, random_trace
 from peers_bounded import bounded
 from peers_environment import ENVIRONMENTS, pinned, python_of, scripts
+from peers_kept import Figure, Kept
 
 HERE = Path(__file__).parent
 # The page that holds all 144 heads. The head view of CircuitsVis is of one layer; the others hold all in both views.
@@ -31,18 +33,19 @@ WHOLE = {"bertviz": "head", "circuitsvis": "model", "treescope": "head"}
 TOOLS = tuple(WHOLE)
 WRITE_SECONDS, DRAW_SECONDS, GIGABYTES = 300.0, 180.0, 12.0
 MODEL_LENGTHS, SWITCH_LENGTHS, HOVER_LENGTHS = (16, 128), (128,), (128, 1024)
-Figure = dict[str, Any]
 
 
 class Comparison:
-    """One run: the folder with everybody's pages, and what is measured of them."""
+    """One run: the folder with everybody's pages, and what is measured of them. ``known`` are the figures so far."""
 
-    def __init__(self, folder: Path, environments: Path) -> None:
+    def __init__(self, folder: Path, environments: Path, known: Kept) -> None:
         self.folder = folder
         self.environments = environments
+        self.known = known
         self.python = python_of("page", environments)
         scripts(environments)
         self.failed: dict[tuple[str, str, int], str] = {}
+        self.skipped: dict[tuple[str, str, int], str] = {}
 
     def figures(self, lengths: Sequence[int]) -> Iterator[Figure]:
         """Everything, in the order of the table."""
@@ -87,7 +90,12 @@ class Comparison:
         array.unlink()
 
     def peer_file(self, tool: str, view: str, tokens: int, array: Path) -> Iterator[Figure]:
-        """Writes one peer's page."""
+        """Writes one peer's page, unless it was too much with fewer tokens."""
+        hopeless = self.known.hopeless(tool, "write", tokens) if view == WHOLE[tool] else None
+        if hopeless:
+            self.skipped[tool, view, tokens] = hopeless
+            yield from (skip(tool, what, tokens, hopeless) for what in ("write", "size"))
+            return
         file = self.file(tool, view, tokens)
         command: list[str | Path] = [self.python, HERE / "peers_write.py", tool, view, array, file]
         outcome = bounded(command, WRITE_SECONDS, GIGABYTES)
@@ -115,6 +123,8 @@ class Comparison:
                 yield failure(tool, name, tokens, "its view is of one list of heads and has no layers")
             elif (tool, view, tokens) in self.failed:
                 yield failure(tool, name, tokens, f"no file: {self.failed[tool, view, tokens]}")
+            elif hopeless := self.skipped.get((tool, view, tokens)) or self.known.hopeless(tool, name, tokens):
+                yield skip(tool, name, tokens, hopeless)
             else:
                 yield from self.peer_picture(tool, name, what, view, tokens, unit)
 
@@ -164,28 +174,27 @@ def failure(tool: str, what: str, tokens: int, reason: str) -> Figure:
     return {"what": what, "tokens": tokens, "tool": tool, "fails": reason}
 
 
+def skip(tool: str, what: str, tokens: int, reason: str) -> Figure:
+    """A cell of the table that was not tried."""
+    return {"what": what, "tokens": tokens, "tool": tool, "skipped": reason}
+
+
 def main() -> None:
-    """Print every figure as it comes; with ``--write`` keep them for the docs."""
+    """Print every figure as it comes; with ``--write`` keep it for the docs at once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", nargs="+", type=int, default=list(page.LENGTHS))
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where the peers are installed")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    environment = page.environment()
-    figures: list[Figure] = []
+    limits = {"write_seconds": WRITE_SECONDS, "draw_seconds": DRAW_SECONDS, "gigabytes": GIGABYTES}
+    kept = Kept(page_report.PEERS, page.environment() | pinned("page"), limits)
     with tempfile.TemporaryDirectory() as name:
-        for line in Comparison(Path(name), arguments.environments.resolve()).figures(arguments.lengths):
-            figures.append(line)
+        for line in Comparison(Path(name), arguments.environments.resolve(), kept).figures(arguments.lengths):
+            kept.add(line, write=arguments.write)
             print(f"{line['what']:18} {line['tokens']:6,} {line['tool']:30} {page_report.cell(line)}", flush=True)
-    result = {
-        "environment": environment | pinned("page"),
-        "limits": {"write_seconds": WRITE_SECONDS, "draw_seconds": DRAW_SECONDS, "gigabytes": GIGABYTES},
-        "figures": figures,
-    }
-    print(page_report.side_by_side(result))
-    if arguments.write:
-        page_report.PEERS.write_text(json.dumps(result, indent=1) + "\n")
-        page_report.write()
+            if arguments.write:
+                page_report.write()
+    print(page_report.side_by_side(kept.result()))
 
 
 if __name__ == "__main__":

@@ -36,16 +36,17 @@ def page_lines(result: dict[str, Any]) -> list[str]:
     lines = [f"| 12 layers of 12 heads | {' | '.join(TITLES.values())} |", "|---|" + "---|" * len(TITLES)]
     for title, what, tokens in _ROWS:
         if (what, tokens, "attncore") in cells:
-            lines.append(f"| {title} | {' | '.join(cell(cells[what, tokens, tool]) for tool in TITLES)} |")
+            lines.append(f"| {title} | {' | '.join(cell(cells.get((what, tokens, tool))) for tool in TITLES)} |")
     versions = ", ".join(f"{TITLES[tool]} {result['environment'][tool]}" for tool in TITLES if tool != "attncore")
     limits = result["limits"]
+    skipped = " *not run*: it failed with fewer tokens;" if any("not run" in line for line in lines) else ""
     return [
         *lines,
         "",
         f"Medians in headless Chromium {result['environment']['chromium']} on {result['environment']['processors']} "
         f"cores, {versions}. *fails*: not within {limits['write_seconds']:g} s for a file, "
-        f"{limits['draw_seconds']:g} s in the browser, or {limits['gigabytes']:g} GB of memory; *none*: it has no such "
-        "control. How each was used and measured: [page benchmark](docs/page-benchmark.md); `python "
+        f"{limits['draw_seconds']:g} s in the browser, or {limits['gigabytes']:g} GB of memory;{skipped} *none*: it "
+        "has no such control. How each was used and measured: [page benchmark](docs/page-benchmark.md); `python "
         "benchmarks/peers.py --write` runs it.",
     ]
 

@@ -15,6 +15,7 @@ import program_cost_report
 import pytest
 import readme_table
 from conformance_rows import Row
+from peers_kept import Kept
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -105,3 +106,54 @@ def test_failures_stand_in_the_table_with_their_reason() -> None:
         "| size | 512 | fails | 850 MB | 201 MB | 17.00 MB | ≤ 16 MB | **missed** |"
     )
     assert page_report.failures(result) == ["- BertViz: size at 512: more than 300 s."]
+
+
+LIMITS = {"write_seconds": 300.0, "draw_seconds": 180.0, "gigabytes": 12.0}
+
+
+def _drawn(tokens: int, tool: str, **result: object) -> dict[str, object]:
+    return {"what": "head view drawn", "tokens": tokens, "tool": tool, **result}
+
+
+def test_a_run_that_is_stopped_keeps_its_figures_and_those_before_it(tmp_path: Path) -> None:
+    """Each figure is in the file at once; a row that is begun anew has nothing of the earlier run's."""
+    file = tmp_path / "peers.json"
+    first = Kept(file, {"chromium": "1", "load": 3.0}, LIMITS)
+    for tokens in (128, 16):
+        for tool in ("attncore", "bertviz"):
+            first.add(_drawn(tokens, tool, value=1.0, unit="s"), write=True)
+    stopped = Kept(file, {"chromium": "1", "load": 0.5}, LIMITS)
+    stopped.add(_drawn(128, "attncore", value=2.0, unit="s"), write=True)
+    stopped.add({"what": "size", "tokens": 512, "tool": "attncore", "value": 9.0, "unit": "MB"}, write=False)
+    result = json.loads(file.read_text())
+    assert [(each["tokens"], each["tool"], each["value"]) for each in result["figures"]] == [
+        (16, "attncore", 1.0),
+        (16, "bertviz", 1.0),
+        (128, "attncore", 2.0),
+    ]
+    assert result["environment"]["load"] == 3.0
+    lines = page_report.side_by_side(result).splitlines()
+    assert lines[-1] == "| head view drawn | 128 | not run | not run | not run | 2.00 s | ≤ 0.4 s | **missed** |"
+
+
+def test_figures_of_other_versions_or_limits_are_not_kept(tmp_path: Path) -> None:
+    """They would stand in a table that says it is of one environment."""
+    file = tmp_path / "peers.json"
+    Kept(file, {"chromium": "1", "load": 3.0}, LIMITS).add(_drawn(16, "bertviz", value=1.0, unit="s"), write=True)
+    assert Kept(file, {"chromium": "2", "load": 3.0}, LIMITS).figures == []
+    assert Kept(file, {"chromium": "1", "load": 3.0}, {**LIMITS, "draw_seconds": 60.0}).figures == []
+    assert len(Kept(file, {"chromium": "1", "load": 3.0}, LIMITS).figures) == 1
+
+
+def test_what_broke_a_limit_is_not_tried_with_more_tokens(tmp_path: Path) -> None:
+    """Only that tool's, only a limit of time or memory, and only for more tokens; the page says which it broke."""
+    known = Kept(tmp_path / "peers.json", {"chromium": "1", "load": 3.0}, LIMITS)
+    known.add(_drawn(128, "bertviz", fails="no file: more than 300 s"), write=False)
+    known.add(_drawn(128, "circuitsvis", fails="the browser's tab ended"), write=False)
+    reason = known.hopeless("bertviz", "head view drawn", 512)
+    assert reason == "at 128 tokens it already took more than 300 s"
+    others = [("bertviz", "size", 512), ("bertviz", "head view drawn", 128), ("circuitsvis", "head view drawn", 512)]
+    assert [known.hopeless(*each) for each in others] == [None, None, None]
+    skipped = _drawn(512, "bertviz", skipped=reason)
+    assert page_report.cell(skipped) == "not run"
+    assert page_report.failures({"figures": [skipped]}) == [f"- BertViz: head view drawn at 512: {reason}."]
