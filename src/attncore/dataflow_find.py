@@ -67,8 +67,11 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
     scores = {one: None for node in nodes if _is_anchor(node) for one in _products_before(node, provenance)}
     arrivals: dict[tuple[Node, int], list[tuple[Follower, Arrival]]] = {}
     unused: list[Node] = []
+    # Also what a backward pass applies the weights to: it is of an attention, and none of its own.
+    met: set[Node] = set()
     for one in sorted(scores, key=lambda node: number[node]):
         follower = Follower(one, nodes[number[one] + 1 :], provenance)
+        met |= {arrival.product for arrival in follower.arrivals}
         for arrival in _own(follower.arrivals):
             arrivals.setdefault((arrival.product, arrival.side), []).append((follower, arrival))
         if not follower.arrivals and follower.has_weights and _is_of_data(one, provenance):
@@ -81,7 +84,6 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
             yield found
     for one in unused:
         yield Rejection(one, around, _UNUSED)
-    met = {product for product, _ in arrivals}
     for product in _weighed_otherwise(nodes, met, provenance):
         yield Rejection(product, around, _NO_PRODUCT)
     for one in nodes:
@@ -90,6 +92,7 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
             yield from (
                 Rejection(product, around, _BARE)
                 for product in Follower(one, nodes[number[one] + 1 :], provenance).bare[:1]
+                if product not in met
             )
 
 

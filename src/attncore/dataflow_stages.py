@@ -204,11 +204,23 @@ class Follower:
     def _of_total(self, function: str, node: Node, state: State, states: Sequence[State | None]) -> State | None:
         if function == "log":
             return replace(state, stage="log total")
+        if any(self._reaches_beyond(one, node) for one in node.inputs):
+            return None
         if function == "pow" or (function == "div" and states[-1] is not None):
             return replace(state, stage="inverse")
         if function == "add" and not any(_is_tiny(one) for one in node.inputs):
             return state.noted(SINK)
         return state
+
+    def _reaches_beyond(self, value: Value, node: Node) -> bool:
+        """Whether data has an axis that the total beside it lacks, as in the backward pass: it is no factor of rows."""
+        if value in self._states or not self._provenance.is_data(value):
+            return False
+        total = next(self.axes(one) for one in node.inputs if one in self._states)
+        lengths = value.shape[::-1]
+        known = [any(atom.place is not None for atom in atoms) for atoms in total[::-1]]
+        known += [False] * (len(lengths) - len(known))
+        return any(length != 1 and not is_known for length, is_known in zip(lengths, known, strict=False))
 
     def _of_weights(self, function: str, node: Node, state: State) -> State | None:
         if function in ("compare", "logical", "is_finite"):
