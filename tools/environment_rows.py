@@ -69,7 +69,11 @@ _PARSER = {"pyparsing": "<3.3"}
 EXTRAS = (
     Extra("", _CORE, _CORE_TESTS, without=(f"{_CONTRACT}[matplotlib]",)),
     Extra("torch", ("numpy", "torch"), ("tests/torch/test_torch_options.py", "tests/torch/test_torch_untouched.py")),
-    Extra("transformers", ("numpy", "torch", "transformers"), ("tests/torch/test_torch_tokens.py",)),
+    Extra(
+        "transformers",
+        ("numpy", "torch", "transformers"),
+        ("tests/torch/test_torch_tokens.py", "tests/torch/test_torch_options.py"),
+    ),
     Extra(
         "jax",
         ("numpy", "jax", "jaxlib"),
