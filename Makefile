@@ -96,12 +96,12 @@ clean: ## Remove what was built or cached; the virtual environment stays
 REQUIREMENTS := pyproject.toml constraints.txt requirements-demo.txt
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "attncore needs Python 3.11 or newer; give PYTHON=python3.x")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "attncore needs Python 3.11 or newer; give PYTHON=python3.x")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/python
 	@echo "setting up $(VENV) for the demo (PyTorch is large: this takes a few minutes once)"
-	$(PIP) --constraint constraints.txt --editable '.[transformers]'
+	$(PIP) --constraint constraints.txt --editable '.[transformers,serve]'
 	$(PIP) --no-deps --requirement requirements-demo.txt
 	touch $@
 
