@@ -322,3 +322,19 @@ def test_held_bytes_are_those_of_query_and_key() -> None:
     lazy = RecomputedWeights(query, query[:, :2], Scoring(scale=1.0))
     assert lazy.held_bytes == (4 + 2) * 1000 * 8 * 4
     assert lazy.size * 4 > 80 * lazy.held_bytes
+
+
+@pytest.mark.parametrize("weights", KINDS.values(), ids=KINDS)
+def test_items_are_read_one_after_the_other(weights: LazyWeights) -> None:
+    """A loop over weights ends after the last batch item."""
+    items = list(weights)
+    assert len(items) == SHAPE[0]
+    np.testing.assert_array_equal(np.stack(items), np.asarray(weights))
+
+
+def test_what_an_array_would_have_is_said_to_need_reading() -> None:
+    """Weights are no array, and the error says how to get one; what no array has gets no such hint."""
+    with pytest.raises(AttributeError, match=r"has no 'mean'; .* weights\[\.\.\.\] is a numpy array"):
+        _ = KINDS["dense"].mean  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"has no 'colour'$"):
+        _ = KINDS["dense"].colour  # type: ignore[attr-defined]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any, Unpack
 
 from attncore.attention import AttentionTrace
 from attncore.errors import OptionError, UnsupportedModelError, did_you_mean
+from attncore.inputs import inputs_named
 from attncore.options import OptionNames
 from attncore.plugins import find_backend, plugins
 from attncore.protocols import Backend, CaptureOptions, Session, inputs_for
@@ -39,7 +41,7 @@ def trace(
     chosen = choose_backend(model, backend)
     arguments = inputs_for(chosen, model, inputs)
     session = chosen.capture(model, make_options(options))
-    with session:
+    with session, inputs_named(arguments):
         session(*arguments.args, **arguments.kwargs)
     return session.trace(tokens=tokens)
 
@@ -89,6 +91,13 @@ def choose_backend(model: Any, name: str | None = None) -> Backend:
     for registered in plugins().backends.values():
         if registered.thing.matches(model):
             return registered.thing
+    if isinstance(model, str | PathLike):
+        raise UnsupportedModelError(
+            f"{str(model)!r} is a name or a path and no model; load it first, such as with AutoModel.from_pretrained, "
+            "keras.models.load_model or tf.saved_model.load, and give what that returns"
+        )
+    if isinstance(model, type):
+        raise UnsupportedModelError(f"{model.__qualname__} is a class; give a model that was made of it")
     raise UnsupportedModelError(
         f"no backend recognises this {type(model).__module__}.{type(model).__qualname__} as a model; "
         f"installed backends: {', '.join(plugins().backends)}. Give the model itself (for PyTorch a torch.nn.Module, "

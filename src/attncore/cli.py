@@ -264,11 +264,11 @@ def _list_plugins(kind: str, as_json: bool, verbose: bool) -> None:
 
 
 def _capture(model: str, text: str, text_b: str | None, **options: Any) -> AttentionTrace:
-    from attncore.model_loading import load_model
+    from attncore.model_loading import load_model, takes_text
 
     with working(f"loading {model}"):
         loaded = load_model(model, text, text_b)
-    with working("capturing attention"):
+    with working("capturing attention"), takes_text(model, loaded):
         return capture_trace(loaded.model, loaded.inputs, tokens=loaded.tokens, **options)
 
 

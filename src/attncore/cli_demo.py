@@ -12,7 +12,7 @@ from typing import Any
 
 from attncore.api import trace as capture_trace
 from attncore.attention import AttentionTrace
-from attncore.cli_output import print_rendered, say, working
+from attncore.cli_output import command_name, print_rendered, say, working
 from attncore.cli_page import show_page
 from attncore.errors import OptionError
 from attncore.model_loading import ModelLoadError, load_transformers_model
@@ -156,11 +156,13 @@ def _show(trace: AttentionTrace, output: Path) -> None:
         like = [head for head in heads if head.pattern == pattern]
         shown = ", ".join(f"{head.layer}.{head.head} ({head.share:.0%})" for head in like[:_PER_PATTERN])
         more = f" and {len(like) - _PER_PATTERN} more" if len(like) > _PER_PATTERN else ""
-        print(f"  {pattern:<20} {shown}{more}" if pattern in _TELLING else f"  {pattern:<20} {len(like)} head(s)")
+        counted = "1 head" if len(like) == 1 else f"{len(like)} heads"
+        print(f"  {pattern:<20} {shown}{more}" if pattern in _TELLING else f"  {pattern:<20} {counted}")
     trace.save(output)
+    command = command_name()
     print(
         f"\nSaved to {output}. Show it again, or another head of it:\n"
-        f"    attncore info {output}\n"
-        f"    attncore show {output} --view head --layer {best.layer} --head {best.head} --query 5\n"
-        f"    attncore serve {output}\n"
+        f"    {command} info {output}\n"
+        f"    {command} show {output} --view head --layer {best.layer} --head {best.head} --query 5\n"
+        f"    {command} serve {output}\n"
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from attncore.rendering import Rendered
@@ -24,6 +26,13 @@ def working(what: str) -> Iterator[None]:
 def say(text: str) -> None:
     """A line for the person, which is not part of the result."""
     print(text, file=sys.stderr, flush=True)
+
+
+def command_name() -> str:
+    """How this command was called, for commands to call next: a path where the plain name would not be found."""
+    called = Path(sys.argv[0])
+    is_found = called.parent == Path() or shutil.which("attncore") == str(called.absolute())
+    return "attncore" if is_found or called.stem != "attncore" else str(called)
 
 
 def print_json(value: Any) -> None:

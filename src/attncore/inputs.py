@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+from attncore.errors import AttncoreError
 
 
 class Inputs:
@@ -36,6 +39,23 @@ class Inputs:
         if isinstance(inputs, tuple) and not hasattr(inputs, "_fields"):
             return cls(*inputs)
         return cls(inputs)
+
+
+@contextmanager
+def inputs_named(inputs: Inputs) -> Iterator[None]:
+    """Where the model fails on text or lists, its error gets a note that says what it was given."""
+    try:
+        yield
+    except AttncoreError:
+        raise
+    except Exception as error:
+        if any(isinstance(one, str | list) for one in (*inputs.args, *inputs.kwargs.values())):
+            given = repr(inputs).removeprefix("Inputs")
+            error.add_note(
+                f"attncore called the model with {given}, as given. Most models take arrays or tensors of their "
+                "framework: for a text, give what its tokenizer returns, and the tokenizer as tokens="
+            )
+        raise
 
 
 def is_one_argument(model: Any, inputs: Any) -> bool:

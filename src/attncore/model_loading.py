@@ -18,7 +18,8 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,27 @@ def _from_factory(name: str, text: str, text_b: str | None) -> LoadedModel:
             "nor a function; return (model, prepare), where prepare(text, text_b) gives (inputs, tokens)"
         )
     return _prepared(name, model, second, text, text_b)
+
+
+@contextmanager
+def takes_text(name: str, loaded: LoadedModel) -> Iterator[None]:
+    """Around a call of the model: one that was given the text itself, and fails on it, needs something before it.
+
+    Raises:
+        ModelLoadError: it failed.
+    """
+    try:
+        yield
+    except AttncoreError:
+        raise
+    except Exception as error:  # whatever a stranger's model raises
+        if not isinstance(loaded.inputs, tuple) or not all(isinstance(one, str) for one in loaded.inputs):
+            raise
+        raise ModelLoadError(
+            f'the model that "{name}" returned was called with the text itself and raised {_named(error)}; if it takes '
+            "something else, return (model, tokenizer), with a tokenizer of transformers, or (model, prepare), where "
+            "prepare(text, text_b) gives (inputs, tokens)"
+        ) from error
 
 
 def _prepared(name: str, model: Any, prepare: Callable[..., Any], text: str, text_b: str | None) -> LoadedModel:

@@ -117,7 +117,7 @@ def _rows(axis: TokenAxis, labels: Any) -> Labels:
     if isinstance(labels, str) or not isinstance(labels, Sequence | np.ndarray):
         raise TokenError(
             f'axis "{axis.name}": tokens must be a list of strings, a list per batch item or a tokenizer; '
-            f"a {type(labels).__name__} was given"
+            f"a {type(labels).__name__} was given{'; split it as the model does' if isinstance(labels, str) else ''}"
         )
     rows = [labels] if all(isinstance(label, str | np.str_) for label in labels) else list(labels)
     for row in rows:
@@ -137,7 +137,8 @@ def _rows(axis: TokenAxis, labels: Any) -> Labels:
         if len(row) != axis.length:
             raise TokenError(
                 f'axis "{axis.name}", batch item {item}: {len(row)} tokens were given and the axis has '
-                f"{axis.length} positions (special tokens and padding count)"
+                f"{axis.length} positions (special tokens and padding count); give a label for each, or the tokenizer, "
+                "or nothing to have them numbered"
             )
     return tuple(tuple(str(label) for label in row) for row in rows)
 

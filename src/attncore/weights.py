@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,16 @@ class LazyWeights(ABC):
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __iter__(self) -> Iterator[Array]:
+        return (self[item] for item in range(len(self)))
+
+    if not TYPE_CHECKING:  # a type-checker is to go on saying that there is none
+
+        def __getattr__(self, name: str) -> Any:
+            hint = "; weights are computed when they are read: weights[...] is a numpy array, and has it"
+            known = hasattr(np.ndarray, name) and not name.startswith("_")
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{hint if known else ''}", name=name, obj=self)
 
     def __getitem__(self, index: Any) -> Array:
         items = _four(index, self.shape)

@@ -33,6 +33,11 @@ def model_alone() -> Any:
     return TakesText()
 
 
+def model_of_numbers() -> Any:
+    """A model that takes no text."""
+    return NumpyTransformer()
+
+
 def raising() -> Any:
     """A factory that fails."""
     raise RuntimeError("no weights here\nand a second line")
