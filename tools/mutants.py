@@ -200,9 +200,9 @@ MUTANTS = (
     ),
     Mutant(
         "PyTorch: the output changed in its last bits",
-        "src/backends/_torch_watch.py",
-        "            self.project(source, out, (-1,))\n        except",
-        "            self.project(source, out, (-1,))\n            out.data.mul_(1 + 1e-6)\n        except",
+        "src/backends/_torch_products.py",
+        '        self.project(args[0] if args else kwargs["input"], out, (-1,))\n',
+        '        self.project(args[0] if args else kwargs["input"], out, (-1,))\n        out.data.mul_(1 + 1e-6)\n',
         _UNTOUCHED,
     ),
     Mutant(

@@ -11,7 +11,7 @@ from ._torch_layout import known_dims
 from ._torch_tags import Scores, Softmax, Tag, worst_order
 
 if TYPE_CHECKING:
-    from ._torch_watch import Watcher
+    from ._torch_products import Products
 
 
 def expanded(equation: str, ranks: list[int]) -> tuple[list[str], str] | None:
@@ -38,7 +38,7 @@ def expanded(equation: str, ranks: list[int]) -> tuple[list[str], str] | None:
     return operands, right.replace("...", wild)
 
 
-def follow_einsum(watcher: Watcher, equation: str, operands: list[Any], out: Any) -> None:
+def follow_einsum(products: Products, equation: str, operands: list[Any], out: Any) -> None:
     """Tag the result of an einsum, or report the attention it is."""
     if not isinstance(out, Tensor) or not all(isinstance(operand, Tensor) for operand in operands):
         return
@@ -46,23 +46,23 @@ def follow_einsum(watcher: Watcher, equation: str, operands: list[Any], out: Any
     if parsed is None:
         return
     terms, result = parsed
-    tags = [watcher.table.get(operand) for operand in operands]
-    watcher.sites.check_pooled(*tags)
+    tags = [products.table.get(operand) for operand in operands]
+    products.sites.check_pooled(*tags)
     for place, tag in enumerate(tags):
-        if tag is not None and tag.role is not None and _with_role(watcher, terms, result, operands, tag, place, out):
+        if tag is not None and tag.role is not None and _with_role(products, terms, result, operands, tag, place, out):
             return
     if len(operands) != 2:
         return
-    parameters = [watcher.is_parameter(operand) for operand in operands]
+    parameters = [products.is_parameter(operand) for operand in operands]
     if any(parameters):
         data = 0 if parameters[1] else 1
-        _project(watcher, terms, result, operands, tags, data, out)
+        _project(products, terms, result, operands, tags, data, out)
     else:
-        _score(watcher, terms, result, operands, tags, out)
+        _score(products, terms, result, operands, tags, out)
 
 
 def _with_role(
-    watcher: Watcher, terms: list[str], result: str, operands: list[Tensor], tag: Tag, place: int, out: Tensor
+    products: Products, terms: list[str], result: str, operands: list[Tensor], tag: Tag, place: int, out: Tensor
 ) -> bool:
     """An einsum on scores or weights: their use, or a mixing of heads."""
     axis = tag.key_axis()
@@ -71,9 +71,9 @@ def _with_role(
     labels = terms[place]
     key = labels[len(labels) + axis]
     if key in result:
-        if any(watcher.is_parameter(operand) for operand in operands) or isinstance(tag.role, Softmax):
+        if any(products.is_parameter(operand) for operand in operands) or isinstance(tag.role, Softmax):
             dims = _result_dims(labels, tag.dims, result, out)
-            watcher.table.set(out, tag.replaced(dims=dims, changes=(*tag.changes, "head mixing")))
+            products.table.set(out, tag.replaced(dims=dims, changes=(*tag.changes, "head mixing")))
             return True
         return False
     if len(operands) != 2:
@@ -82,7 +82,7 @@ def _with_role(
     other, other_labels = operands[other_place], terms[other_place]
     if key not in other_labels:
         return False
-    parameters = watcher.is_parameter(other)
+    parameters = products.is_parameter(other)
     if isinstance(tag.role, Scores) and parameters:
         return False
     free = [label for label in labels if label not in other_labels and label != key]
@@ -103,7 +103,7 @@ def _with_role(
     for _ in range(missing):
         values = values.unsqueeze(len(shared))
     produced = _as_product(result, [*lead, *([row] if row else [])], rest, out) if row else None
-    watcher.sites.use(weights, tag.replaced(dims=arranged), values, produced, values_are_parameters=parameters)
+    products.sites.use(weights, tag.replaced(dims=arranged), values, produced, values_are_parameters=parameters)
     return True
 
 
@@ -129,7 +129,7 @@ def _result_dims(labels: str, dims: Dims, result: str, out: Tensor) -> Dims:
 
 
 def _project(
-    watcher: Watcher,
+    products: Products,
     terms: list[str],
     result: str,
     operands: list[Tensor],
@@ -139,10 +139,10 @@ def _project(
 ) -> None:
     """A projection: labels that only the parameter has are features."""
     tag = tags[data]
-    stream = tag.stream if tag is not None and tag.stream is not None else watcher.table.new_stream()
+    stream = tag.stream if tag is not None and tag.stream is not None else products.table.new_stream()
     known: Dims = tag.dims if tag is not None and tag.dims is not None else fresh(operands[data].shape, "plain")
     if tag is None or tag.stream is None:
-        watcher.table.set(operands[data], Tag(dims=known, stream=stream, order=tag.order if tag else "whole"))
+        products.table.set(operands[data], Tag(dims=known, stream=stream, order=tag.order if tag else "whole"))
     dims: list[Dim] = []
     for label, size in zip(result, out.shape, strict=True):
         if label in terms[data] and label not in terms[1 - data]:
@@ -150,11 +150,11 @@ def _project(
         else:
             dims.append((Factor(int(size), "feature"),))
     if out.is_floating_point():
-        watcher.table.set(out, Tag(dims=tuple(dims), stream=stream, projected=True))
+        products.table.set(out, Tag(dims=tuple(dims), stream=stream, projected=True))
 
 
 def _score(
-    watcher: Watcher, terms: list[str], result: str, operands: list[Tensor], tags: list[Tag | None], out: Tensor
+    products: Products, terms: list[str], result: str, operands: list[Tensor], tags: list[Tag | None], out: Tensor
 ) -> None:
     """A product of two data tensors: labels only the first has are rows, labels only the second has columns."""
     first, second = terms
@@ -183,7 +183,7 @@ def _score(
     role = Scores(sides[0], sides[1], tags[0], tags[1], row_factors, column_factors)
     inner = [kind_of(dims_of[0][first.index(label)]) for label in contracted]
     role.contracted = inner[0] if len(set(inner)) == 1 else "unknown"
-    watcher.table.set(
+    products.table.set(
         out, Tag(dims=tuple(dims), order=worst_order(orders), role=role, key=column_factors[-1], projected=True)
     )
 

@@ -21,10 +21,11 @@ from ._torch_generation import link
 from ._torch_hooked import is_block, may_attend
 from ._torch_keep import keep
 from ._torch_keras import keras_children
+from ._torch_products import storage_of
 from ._torch_record import Place, Record
 from ._torch_sites import Sites
 from ._torch_switches import switch_off, switch_on
-from ._torch_watch import Watcher, in_backward, storage_of
+from ._torch_watch import Watcher, in_backward
 
 _KEPT = ("weights", "query", "key", "value")
 
