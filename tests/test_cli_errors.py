@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("cli_folder")
         (["trace", "cli_models:forgetful_prepare", "x", "-o", "f"], r"returned a list; return (inputs, tokens)"),
         (["trace", "no_such_module:make", "x", "-o", "f"], r'cannot import "no_such_module"'),
         (["trace", "./no-such-folder", "x", "-o", "f"], r'there is no folder "./no-such-folder"'),
-        (["trace", "cli_models:model_of_numbers", "x", "-o", "f"], r"called with the text itself and raised IndexError"),
+        (["trace", "cli_models:model_of_numbers", "x", "-o", "f"], r"with the text itself and raised IndexError"),
         (["trace", "cli_models:model_alone", "abc", "-o", "f", "--layers", "7"], r"no attention layer matches 7"),
         (
             ["trace", "cli_models:model_alone", "abc", "-o", "no/such/folder/f"],

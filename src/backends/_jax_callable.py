@@ -101,13 +101,23 @@ def _label(thing: Any) -> str:
     return f"{module}.{name}".lstrip(".")
 
 
+def _applied(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    if "variables" not in kwargs and not (args and isinstance(args[0], Mapping)):
+        name = type(module).__qualname__
+        raise UnsupportedModelError(
+            f"this {name} of flax.linen holds no variables of its own, and the first of the inputs must be those that "
+            "module.init returned: trace(module.apply, (variables, x)), or trace(module.bind(variables), x)"
+        )
+    return module.apply(*args, **kwargs)
+
+
 def _linen(module: Any) -> Target:
     """A module of flax.linen: bound to variables, or to be applied to some."""
     if module.scope is None:
         identity = _of_linen(module)
         return Target(
             (),
-            lambda held, args, kwargs: module.apply(*args, **kwargs),
+            lambda held, args, kwargs: _applied(module, args, kwargs),
             type(module),
             identity,
             _label(type(module)),

@@ -104,3 +104,12 @@ def test_a_keras_model_without_variables_is_refused_until_it_was_called() -> Non
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", UNBUILT], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_a_linen_module_needs_its_variables() -> None:
+    """It holds none, and the message says where they go."""
+    module, x = nn.MultiHeadDotProductAttention(num_heads=4), jnp.ones((1, 5, 32))
+    with pytest.raises(attncore.UnsupportedModelError, match=r"trace\(module\.apply, \(variables, x\)\)"):
+        attncore.trace(module, x)
+    variables = module.init(jax.random.key(0), x)
+    assert len(attncore.trace(module, (variables, x))) == 1

@@ -193,3 +193,14 @@ def test_labels_of_a_generation() -> None:
         text = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=3, do_sample=False)
     trace = session.trace(tokens=Tokenizer())
     assert trace.axes[trace[0].key_axis].raw == (tuple(words(*text[0, :-1].tolist())),)
+
+
+def test_a_models_forward_is_the_model() -> None:
+    """Called by itself it goes past the hooks; given to `trace`, it has one axis of tokens like the model."""
+    layer = torch.nn.TransformerEncoderLayer(16, 2, batch_first=True)
+    model = torch.nn.Sequential(*(layer for _ in range(2))).train(False)
+    x = torch.randn(1, 3, 16)
+    trace = attncore.trace(model.forward, x, tokens=["a", "b", "c"])
+    assert list(trace.axes) == ["tokens"]
+    assert trace.axes["tokens"].labels == (("a", "b", "c"),)
+    assert torch.equal(trace.output, model(x))

@@ -1,0 +1,64 @@
+"""What people get wrong first, and that the message says what to do next."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attncore
+from attncore.cli_output import command_name
+from attncore.inputs import Inputs, inputs_named
+
+
+@pytest.mark.parametrize("model", ["bert-base-uncased", Path("saved")])
+def test_a_name_or_a_path_is_to_be_loaded_first(model: Any) -> None:
+    """The message names what loads one."""
+    with pytest.raises(attncore.UnsupportedModelError, match=r"is a name or a path and no model; load it first"):
+        attncore.trace(model, np.zeros((1, 3)))
+
+
+def test_a_class_is_to_be_called_first() -> None:
+    """A class is no model."""
+    with pytest.raises(attncore.UnsupportedModelError, match=r"Path is a class; give a model that was made of it"):
+        attncore.trace(Path, np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize(("given", "notes"), [("the cat", 1), (["the", "cat"], 1), (np.zeros(3), 0)])
+def test_a_model_that_fails_on_text_is_explained(given: Any, notes: int) -> None:
+    """The model's own error stays, with a note on what it was given; arrays get none."""
+    with pytest.raises(TypeError, match="must be Tensor") as caught, inputs_named(Inputs(given)):
+        raise TypeError("must be Tensor")
+    said = getattr(caught.value, "__notes__", [])
+    assert len(said) == notes
+    assert all(f"({type(given).__name__})" in note and "tokenizer" in note for note in said)
+
+
+def test_errors_of_our_own_get_no_note() -> None:
+    """They say what to do already."""
+    with pytest.raises(attncore.TokenError) as caught, inputs_named(Inputs("the cat")):
+        raise attncore.TokenError("x")
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_labels_of_another_number_may_be_left_out() -> None:
+    """Two labels for three positions: the message has both numbers and the ways out."""
+    weights = np.full((1, 2, 3, 3), 1 / 3)
+    with pytest.raises(
+        attncore.TokenError, match=r"2 tokens .* 3 positions .*; give a label for each, or the tokenizer"
+    ):
+        attncore.AttentionTrace.from_arrays([weights], tokens=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("called", "said"),
+    [(".venv/bin/attncore", ".venv/bin/attncore"), ("attncore", "attncore"), ("/usr/lib/pytest", "attncore")],
+)
+def test_the_next_command_can_be_typed(monkeypatch: pytest.MonkeyPatch, called: str, said: str) -> None:
+    """As a path where it was called by one, as `make demo` does."""
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert command_name() == said
