@@ -86,6 +86,7 @@ def test_the_wheel_goes_on_to_the_page_around(browser, plain, tmp_path) -> None:
     page = context.new_page()
     page.goto(host.as_uri())
     page.frame_locator("iframe").get_by_role("tab").first.wait_for()
+    page.frames[1].evaluate("window.attncore.idle()")
     for x in (400, 1100):
         page.evaluate("scrollTo(0, 0)")
         page.mouse.move(x, 400)
@@ -188,3 +189,12 @@ def test_each_view_says_what_it_shows(open_page, plain, view) -> None:
         about = viewer.page.locator(".attn-about")
         expect(about).to_be_visible()
         assert about.evaluate("one => one.scrollWidth <= one.clientWidth + 1")
+
+
+@pytest.mark.parametrize(("width", "roomy"), [(1280, True), (900, False), (420, False)])
+def test_the_details_open_by_themselves_where_there_is_room(open_page, plain, width, roomy) -> None:
+    """Elsewhere the view has all of the window until somebody asks for them."""
+    viewer = open_page(plain, "#view=matrix", viewport={"width": width, "height": 500})
+    expect(panel(viewer)).to_have_count(1 if roomy else 0)
+    viewer.click(viewer.page.get_by_role("button", name="Details"))
+    expect(panel(viewer)).to_have_count(0 if roomy else 1)

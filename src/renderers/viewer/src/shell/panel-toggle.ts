@@ -4,8 +4,10 @@ import type { Details } from "./details";
 import { setAttributes } from "./dom";
 import type { Shell } from "./shell";
 
-/** Below this width the details would leave the view too little room. */
+/** Below this width the details would leave the view too little room beside them. */
 const NARROW = 900;
+/** From this width on they are open unless somebody closes them; below it the view has all of it. */
+const ROOMY = 1000;
 
 export interface PanelToggle {
   /** Opens the details where there is room; called when the root is in the page, and best while it is empty. */
@@ -14,7 +16,7 @@ export interface PanelToggle {
 }
 
 export function createPanelToggle(shell: Shell, details: Details, opener: HTMLElement): PanelToggle {
-  let narrow: boolean | null = null;
+  let room: "narrow" | "some" | "roomy" | null = null;
   setAttributes(opener, { "aria-controls": details.element.id });
   function show(open: boolean): void {
     details.element.hidden = !open;
@@ -22,11 +24,12 @@ export function createPanelToggle(shell: Shell, details: Details, opener: HTMLEl
     details.update();
   }
   function fit(): void {
-    const now = shell.root.clientWidth < NARROW;
-    if (now === narrow) return;
-    narrow = now;
-    setAttributes(shell.root, { "data-narrow": now });
-    show(!now);
+    const width = shell.root.clientWidth;
+    const now = width < NARROW ? "narrow" : width < ROOMY ? "some" : "roomy";
+    if (now === room) return;
+    room = now;
+    setAttributes(shell.root, { "data-narrow": now === "narrow" });
+    show(now === "roomy");
   }
   function start(): void {
     fit();

@@ -28,6 +28,21 @@ describe("decoding", () => {
     expect(values[5]).toBe(0.333251953125);
   });
 
+  it("reads all half-precision numbers as they are defined", () => {
+    const bits = Uint16Array.from({ length: 65_536 }, (_, place) => place);
+    const values = float16(new Uint8Array(bits.buffer));
+    for (const code of bits) {
+      const [exponent, fraction] = [(code >> 10) & 31, code & 1023];
+      const size = exponent === 31 ? (fraction === 0 ? Infinity : NaN) : exponent === 0 ? (fraction / 1024) * 2 ** -14 : (1 + fraction / 1024) * 2 ** (exponent - 15);
+      if (!Object.is(values[code], code >= 32_768 ? -size : size)) throw new Error(`${code} reads ${values[code]}`);
+    }
+  });
+
+  it("unpacks what is larger than one piece of the stream", async () => {
+    const bytes = Uint8Array.from({ length: 300_000 }, (_, place) => (place * place) >> 3);
+    expect(Buffer.compare(await inflated(new Uint8Array(deflateSync(bytes))), bytes)).toBe(0);
+  });
+
   it("joins byte planes, the low bytes first", () => {
     expect([...joinedPlanes(Uint8Array.from([1, 2, 0, 1]), 2, 2)]).toEqual([1, 258]);
   });
