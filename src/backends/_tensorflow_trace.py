@@ -83,8 +83,13 @@ def _trace(call: Call) -> Traced:
             concrete = tf.function(run).get_concrete_function(*specifications)
         except (TypeError, AttributeError, NotImplementedError, ValueError) as error:
             if not any(word in str(error) for word in _NEEDS_NUMBERS):
+                kinds = ", ".join(f"{one.dtype.name} {tuple(one.shape)}" for one in specifications)
+                error.add_note(
+                    f"attncore traced {call.target.label} with {kinds}; where a SavedModel or an input_signature asks "
+                    "for another type, give a tensor of that: tf.constant(x, tf.int32)"
+                )
                 raise
-            reason = str(error).strip().splitlines()[0]
+            reason = _reason(error)
             raise UnsupportedModelError(
                 f"TensorFlow cannot make a graph of {call.target.label}, as tf.function could not compile it either: "
                 f"{reason} Where it asks for the numbers of a tensor (.numpy(), int(x)), use TensorFlow's own "
@@ -94,6 +99,15 @@ def _trace(call: Call) -> Traced:
     program = read_program(concrete.graph, _inputs(concrete, call))
     repeated = [place for place, names in enumerate(call.names) if len(names) > 1]
     return Traced(concrete, program, find_attention(program.graph, repeated), Ancestry(program.graph))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the places in the user's code that TensorFlow puts before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0] == "in user code:":
+        lines = [line for line in lines[1:] if any(word in line for word in _NEEDS_NUMBERS)] or lines[-1:]
+        return lines[-1].rstrip(".") + "."
+    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager

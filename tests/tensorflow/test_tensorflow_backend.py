@@ -317,8 +317,23 @@ def test_what_cannot_be_traced_says_so() -> None:
     def model(x: Any) -> Any:
         return attend(x, tf.constant(projections(1)[0])) * float(tf.reduce_sum(x).numpy())
 
-    with pytest.raises(attncore.UnsupportedModelError, match="graph of model"):
+    with pytest.raises(attncore.UnsupportedModelError, match=r"graph of model, .*numpy.* Where it asks") as caught:
         attncore.trace(model, tf.constant(states()))
+    assert "in user code" not in str(caught.value)
+
+
+def test_a_fixed_signature_says_which_types_came() -> None:
+    """TensorFlow's own error, with a note on what the call was traced with."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
+    def model(ids: Any) -> Any:
+        return attend(tf.one_hot(ids, DIM), tf.constant(projections(1)[0]))
+
+    ids = np.arange(BATCH * LENGTH).reshape(BATCH, LENGTH)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        attncore.trace(model, ids)
+    assert any(f"int64 ({BATCH}, {LENGTH})" in note and "tf.constant(x, tf.int32)" in note for note in caught.value.__notes__)
+    assert len(attncore.trace(model, tf.constant(ids, tf.int32))) == 1
 
 
 def test_a_users_own_error_stays_theirs(model: Encoder) -> None:
