@@ -170,7 +170,7 @@ class Watcher(TorchFunctionMode):
         query = args[0] if args else kwargs["query"]
         key = args[1] if len(args) > 1 else kwargs["key"]
         before = self.sites.kind_hint
-        self.sites.kind_hint = "self" if query is key else "cross"
+        self.sites.kind_hint = "self" if query is key else None
         self.start()
         try:
             return _MULTI_HEAD_BODY(*args, **kwargs)

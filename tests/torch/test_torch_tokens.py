@@ -204,3 +204,23 @@ def test_a_models_forward_is_the_model() -> None:
     assert list(trace.axes) == ["tokens"]
     assert trace.axes["tokens"].labels == (("a", "b", "c"),)
     assert torch.equal(trace.output, model(x))
+
+
+class FirstTokenAsks(nn.Module):
+    """A multi-head attention whose queries are the first of the positions that it attends to, or of a memory's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> Any:
+        """(batch, 1, 8) from (batch, length, 8)."""
+        keys = x if memory is None else memory
+        return self.attention(x[:, :1], keys, keys)[0]
+
+
+def test_a_slice_of_the_positions_asks() -> None:
+    """Queries cut from what is attended to make self-attention; queries beside a memory do not."""
+    model, x = FirstTokenAsks().train(False), torch.randn(2, 5, 8)
+    assert attncore.trace(model, x)[0].kind == "self"
+    assert attncore.trace(model, {"x": x, "memory": torch.randn(2, 5, 8)})[0].kind == "cross"
