@@ -42,7 +42,9 @@ def shoot(browser: Browser, page_file: Path, tokens: int, view: str, theme: str)
         page.wait_for_timeout(300)
         picture = Image.open(io.BytesIO(page.screenshot()))
     file = IMAGES / f"page-{view}-{tokens}-{theme}.png"
-    picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+    # The palette covers rare colours too: the heads' own are seen on a few pixels and must not become each other's.
+    few = picture.convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+    few.save(file, optimize=True)
     print(f"{file.name} {file.stat().st_size / 1000:.0f} kB", flush=True)
 
 
