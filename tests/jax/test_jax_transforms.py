@@ -190,19 +190,25 @@ def test_a_scan_of_newer_jax_is_understood() -> None:
     assert scan_counts({"ft_in": Tree()}) == scan_counts({"num_consts": 3, "num_carry": 2}) == (3, 2)
 
 
-def test_a_backward_pass_is_no_attention() -> None:
-    """A training step shows each attention once, also where its softmax is differentiated without a rule of its own."""
+def softmax_by_hand(scores: jax.Array) -> jax.Array:
+    """A softmax in JAX's own operations."""
+    exponentials = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("softmax", [jax.nn.softmax, softmax_by_hand])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_backward_pass_is_no_attention(softmax: Any, batch: int) -> None:
+    """A training step shows each attention once, however its softmax is differentiated."""
 
     def attend(parameters: dict[str, jax.Array], x: jax.Array) -> jax.Array:
         query, key, value = (jnp.einsum("btd,dhe->bthe", x, parameters[name]) for name in ("query", "key", "value"))
         scores = jnp.einsum("bqhe,bkhe->bhqk", query / 8**0.5, key)
-        exponentials = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
-        weights = exponentials / exponentials.sum(-1, keepdims=True)
-        return jnp.einsum("bhqk,bkhe->bqhe", weights, value)
+        return jnp.einsum("bhqk,bkhe->bqhe", softmax(scores), value)
 
     keys = dict(zip(("query", "key", "value"), jax.random.split(jax.random.key(0), 3), strict=True))
     parameters = {name: jax.random.normal(key, (32, 4, 8)) / 6 for name, key in keys.items()}
-    x = jax.random.normal(jax.random.key(1), (2, 7, 32))
+    x = jax.random.normal(jax.random.key(1), (batch, 7, 32))
     plain = attncore.trace(attend, (parameters, x))
     step = attncore.trace(jax.value_and_grad(lambda *given: (attend(*given) ** 2).mean()), (parameters, x))
     assert len(step) == len(plain) == 1
