@@ -86,13 +86,13 @@ def browse(folder: Path, lengths: Sequence[int], views: Sequence[str]) -> Iterat
             yield from _head(browser, folder, lengths)
         if "model" in views:
             for tokens in (n for n in (16, 128) if n in lengths):
-                seconds = [ms / 1000 for ms in drawn(browser, folder / f"{tokens}.html", "model", 5)]
+                seconds = [ms / 1000 for ms in drawn(browser, folder / f"{tokens}.html", "model", 11)]
                 yield figure("model view drawn", tokens, seconds, "s", WANTED["model view drawn"][tokens])
 
 
 def _head(browser: Browser, folder: Path, lengths: Sequence[int]) -> Iterator[Figure]:
     for tokens in (n for n in (16, 128, 512, 1024) if n in lengths):
-        seconds = [ms / 1000 for ms in drawn(browser, folder / f"{tokens}.html", "head", 5)]
+        seconds = [ms / 1000 for ms in drawn(browser, folder / f"{tokens}.html", "head", 11 if tokens <= 128 else 5)]
         yield figure("head view drawn", tokens, seconds, "s", WANTED["head view drawn"].get(tokens))
     if 128 in lengths:
         yield from _answers(

@@ -90,16 +90,23 @@ function factsInto(shell: Shell, target: HTMLElement): () => void {
   };
 }
 
-/** Many changes within a frame are answered once. */
+/** The first change in a frame is answered as soon as whatever made it is done, all others together in the next frame. */
 function oncePerFrame(shell: Shell, update: () => void): () => void {
   let asked = false;
+  let answered = false;
+  function answer(): void {
+    asked = false;
+    answered = true;
+    void nextFrame().then(() => (answered = false));
+    update();
+  }
   return () => {
     if (asked) return;
     asked = true;
-    const frame = new Promise((resolve) => requestAnimationFrame(resolve)).then(() => {
-      asked = false;
-      update();
-    });
-    shell.context.drawing(frame);
+    shell.context.drawing((answered ? nextFrame() : Promise.resolve()).then(answer));
   };
+}
+
+function nextFrame(): Promise<unknown> {
+  return new Promise((resolve) => requestAnimationFrame(resolve));
 }
