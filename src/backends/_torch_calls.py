@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,13 +28,19 @@ class RootCall:
     module_class: str = ""
 
     @classmethod
-    def of(cls, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RootCall:
-        """From the outermost call, its positional arguments named by the forward's signature."""
+    def of(
+        cls,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        function: Callable[..., Any] | None = None,
+    ) -> RootCall:
+        """From the outermost call, its positional arguments named by the signature of the function, or the forward."""
         call = cls(module_class=type(module).__name__)
         named = dict(kwargs)
         if args:
             try:
-                named = dict(inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments)
+                named = dict(inspect.signature(function or module.forward).bind_partial(*args, **kwargs).arguments)
                 named |= named.pop("kwargs", {}) if isinstance(named.get("kwargs"), dict) else {}
             except (TypeError, ValueError):  # a signature that cannot be read or does not fit: the model will say so
                 named = dict(kwargs)
@@ -50,6 +57,12 @@ class RootCall:
             if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point() and call.image is None:
                 call.image = (int(value.shape[-2]), int(value.shape[-1]))
         return call
+
+    def join(self, name: str, other: RootCall) -> None:
+        """Add what a part of the same call was given: the module of this name, or all of them."""
+        for (_, argument), array in other.arrays.items():
+            self.arrays.setdefault((name, argument), array)
+        self.image = self.image or other.image
 
     def take(self, name: str, arguments: dict[str, Any]) -> None:
         """Keep the interesting ones among named arguments."""

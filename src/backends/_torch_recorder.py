@@ -61,12 +61,16 @@ class Recorder:
         self.block_lists: dict[str, nn.Module] = {}
         self.recurrent: dict[str, str] = {}
         self.roots: list[RootCall] = []
+        # The outermost modules of the call under way, and what a method was given that calls them one by one.
+        self._parts: set[str] = set()
+        self._given: RootCall | None = None
         self.outputs: list[Any] = []
         self._calls_of_name: Counter[tuple[str, int]] = Counter()
         self._last_of: dict[tuple[str, int], Record] = {}
         self._held: dict[int, list[Record]] = {}
         self._handles: list[Any] = []
         self._local = _Thread()
+        self._watchers: list[Watcher] = []
         self._lock = threading.RLock()
         self._on = False
         self._parameters: frozenset[int] | None = None
@@ -117,6 +121,11 @@ class Recorder:
             self._on = False
             switch_off()
         self._held.clear()
+        # No circle of references is left: what was captured goes with the last who holds it, not some time later.
+        for watcher in self._watchers:
+            watcher.forget()
+        self._watchers.clear()
+        self._local = _Thread()
 
     def _parameter_memory(self) -> frozenset[int]:
         """The addresses of the parameters' memory, found out when first asked for."""
@@ -134,8 +143,9 @@ class Recorder:
         if local.sites is None:
             local.sites = Sites(self)
             local.watcher = Watcher(local.sites, self._parameter_memory)
+            self._watchers.append(local.watcher)
         if not local.watching:
-            self._enter_root(module, args, kwargs, local)
+            self._enter_root(name, module, args, kwargs, local)
         with self._lock:
             call = self.ran[name]
             self.ran[name] = call + 1
@@ -144,9 +154,24 @@ class Recorder:
                 note_call(self.roots[root], name, kwargs)
         local.sites.stack.append(Place(name, call, type(module).__name__, root))
 
-    def _enter_root(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], local: _Thread) -> None:
+    def begin_call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The user calls the model, or a function that runs it: its parts, if it runs them one by one, are one call."""
+        self._parts.clear()
+        self._given = None if function is self.model else RootCall.of(self.model, args, kwargs, function)
+
+    def _enter_root(
+        self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], local: _Thread
+    ) -> None:
+        root = RootCall.of(module, args, kwargs)
         with self._lock:
-            self.roots.append(RootCall.of(module, args, kwargs))
+            if name and self._parts and "" not in self._parts and name not in self._parts:
+                self.roots[-1].join(name, root)
+            else:
+                self.roots.append(root)
+                self._parts.clear()
+                if name and self._given is not None:
+                    root.join("", self._given)
+            self._parts.add(name)
         local.watching = True
         assert local.watcher is not None
         local.watcher.start()

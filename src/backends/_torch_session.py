@@ -73,6 +73,8 @@ class TorchSession:
         """
         if self._cleanup is None or not self._cleanup.alive:
             raise CaptureError("call the session inside its block: with attncore.capture(model) as session: ...")
+        if self._recorder is not None:
+            self._recorder.begin_call(self.model, args, kwargs)
         self._output = self.model(*args, **kwargs)
         return self._output
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -163,7 +164,7 @@ class Sites:
             notes=notes_on(entry, tag),
             model_dtype=dtype_name(weights.dtype),
         )
-        entry.record = record
+        entry.record = weakref.ref(record)  # the record's gradient holds the entry
         if entry.scores is None and out is not None:
             kinds: Dims = (*lead, row, *fresh(out.shape[-1:], "feature"))
             self.table.set(out, Tag(dims=kinds if len(kinds) == out.dim() else None, pooled=(row, record)))
@@ -173,7 +174,7 @@ class Sites:
 
     def _used_again(self, entry: Softmax, weights: Tensor) -> None:
         """The same softmax multiplied twice: parts of its keys at a time, or once for each kind of values."""
-        record = entry.record
+        record = None if entry.record is None else entry.record()
         if record is not None and tuple(weights.shape[-2:]) != tuple(record.shape[-2:]):
             self.recorder.reject(record, "one softmax was split over several products (blockwise attention)")
 

@@ -53,7 +53,7 @@ class Softmax:
     gradient: torch.Tensor | None = None
     uses: int = 0
     lost: str = ""
-    record: Any = None
+    record: weakref.ref[Any] | None = None
 
 
 @dataclass(eq=False, slots=True)

@@ -82,6 +82,10 @@ class Watcher(TorchFunctionMode):
         """See no more calls."""
         TorchFunctionMode.__exit__(self, None, None, None)
 
+    def forget(self) -> None:
+        """Let go of what this holds: it sees no more calls."""
+        self.actions.clear()
+
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
