@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from attncore.axis import TokenAxis
 from attncore.coverage import Coverage
-from attncore.errors import AttncoreError, OptionError, SelectionError
+from attncore.errors import AttncoreError, LayerIndexError, OptionError, SelectionError
 from attncore.layer import AttentionLayer, LayerKind
 from attncore.provenance import Provenance
 from attncore.selection import HeadSelector, LayerSelector, choose, no_such_layer, parts_of
@@ -71,7 +71,7 @@ class AttentionTrace(Sequence[AttentionLayer]):
             return self._named(item)
         if not -len(self) <= item < len(self):
             # IndexError is what ends a loop over a sequence; SelectionError says why.
-            raise _NoSuchIndexError(no_such_layer(item, self.layers))
+            raise LayerIndexError(no_such_layer(item, self.layers))
         return self.layers[item]
 
     def _named(self, name: str) -> AttentionLayer:
@@ -240,7 +240,3 @@ class AttentionTrace(Sequence[AttentionLayer]):
         from attncore.rendering import notebook_bundle
 
         return {**notebook_bundle(self), "text/plain": repr(self)}
-
-
-class _NoSuchIndexError(SelectionError, IndexError):
-    """A layer index out of range."""

@@ -34,6 +34,10 @@ class SelectionError(AttncoreError, LookupError):
     """A layer, head, batch item or token that does not exist was asked for."""
 
 
+class LayerIndexError(SelectionError, IndexError):
+    """A layer's number is out of range. Being an IndexError, it ends a loop over a sequence."""
+
+
 class TokenError(AttncoreError, ValueError):
     """Token labels do not fit the axis they are meant for."""
 

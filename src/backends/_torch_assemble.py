@@ -38,7 +38,8 @@ def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
     records = list(recorder.records)
     coverage = coverage_of(recorder, records)
     if not records:
-        ran = f"{len(recorder.ran)} modules of {type(recorder.model).__name__} ran"
+        count = len(recorder.ran)
+        ran = f"{count} module{'' if count == 1 else 's'} of {type(recorder.model).__name__} ran"
         seen = f":\n{coverage}" if coverage else "; nothing in it looks like queries, keys and a softmax"
         raise NoAttentionError(f"{ran} and none showed softmax attention that can be captured{seen}", coverage)
     steps = merge_steps(records, recorder.roots)

@@ -224,3 +224,57 @@ def test_a_slice_of_the_positions_asks() -> None:
     model, x = FirstTokenAsks().train(False), torch.randn(2, 5, 8)
     assert attncore.trace(model, x)[0].kind == "self"
     assert attncore.trace(model, {"x": x, "memory": torch.randn(2, 5, 8)})[0].kind == "cross"
+
+
+class Encoding(nn.Module):
+    """Embeds and runs its layers in a method of its own, without a call of the module itself."""
+
+    def __init__(self, depth: int = 2) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 8)
+        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True) for _ in range(depth))
+
+    def forward(self, input_ids: torch.Tensor) -> Any:
+        """(batch, length, 8) from (batch, length)."""
+        return self.encode(input_ids)
+
+    def encode(self, input_ids: torch.Tensor) -> Any:
+        """(batch, length, 8) from (batch, length)."""
+        x = self.embed(input_ids)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def test_a_method_that_goes_past_the_models_own_call() -> None:
+    """What it runs one by one is one call, with one axis of tokens, whose ids the method was given."""
+    model, ids = Encoding().train(False), torch.tensor([[3, 4, 5]])
+    called, by_method = (
+        attncore.trace(model, ids, tokens=Tokenizer()),
+        attncore.trace(model.encode, ids, tokens=Tokenizer()),
+    )
+    assert list(by_method.axes) == list(called.axes) == ["tokens"]
+    assert by_method.axes["tokens"].labels == called.axes["tokens"].labels == (tuple(words(3, 4, 5)),)
+    assert [layer.name for layer in by_method] == [layer.name for layer in called]
+    assert all(np.array_equal(one.weights, other.weights) for one, other in zip(by_method, called, strict=True))
+
+
+def test_two_calls_of_such_a_method_are_two() -> None:
+    """As two calls of the model are."""
+    model = Encoding().train(False)
+    with attncore.capture(model.encode) as session:
+        session(torch.tensor([[3, 4, 5]]))
+        session(torch.tensor([[6, 7]]))
+    trace = session.trace()
+    assert list(trace.axes) == ["tokens@0", "tokens@1"]
+    assert [layer.shape[-1] for layer in trace] == [3, 3, 2, 2]
+
+
+def test_parts_called_one_by_one() -> None:
+    """Called without the session, they are one call until one of them is called again."""
+    model, x = Encoding().train(False), torch.randn(1, 3, 8)
+    with attncore.capture(model) as session:
+        for _ in range(2):
+            for layer in model.layers:
+                layer(x)
+    assert [layer.key_axis for layer in session.trace()] == ["tokens@0", "tokens@0", "tokens@1", "tokens@1"]
