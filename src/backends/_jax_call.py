@@ -77,17 +77,21 @@ class _Leaves:
     array_places: list[tuple[int, int]] = field(default_factory=list)
     modules: list[Any] = field(default_factory=list)
     module_places: list[int] = field(default_factory=list)
+    # By identity, since a tree of parameters may have thousands of arrays.
+    data_numbers: dict[int, int] = field(default_factory=dict)
 
     def add(self, array: Any, described: Input) -> int:
         """The number of an array; data that is given twice is one array, as it is where the function is called."""
-        for number, (other, known) in enumerate(zip(self.arrays, self.inputs, strict=True)):
-            if other is array and known.origin == described.origin == "data":
-                names = (*known.other_names, described.name)
-                self.inputs[number] = replace(known, other_names=names)
-                return number
-        self.arrays.append(array)
-        self.inputs.append(described)
-        return len(self.arrays) - 1
+        number = len(self.arrays)
+        if described.origin == "data":
+            number = self.data_numbers.setdefault(id(array), number)
+        if number < len(self.arrays):
+            known = self.inputs[number]
+            self.inputs[number] = replace(known, other_names=(*known.other_names, described.name))
+        else:
+            self.arrays.append(array)
+            self.inputs.append(described)
+        return number
 
 
 def call_of(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:

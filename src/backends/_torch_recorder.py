@@ -171,6 +171,7 @@ class Recorder:
                 self._parts.clear()
                 if name and self._given is not None:
                     root.join("", self._given)
+                    self._given = None  # it is of this call alone
             self._parts.add(name)
         local.watching = True
         assert local.watcher is not None
