@@ -34,8 +34,6 @@ def test_the_cost_page_is_its_results() -> None:
 def test_the_cost_page_of_jax_and_tensorflow_is_its_results() -> None:
     """docs/cost-jax-tensorflow.md, from program_cost.json."""
     results = program_cost_report.RESULTS
-    if not results.exists():
-        pytest.skip("benchmarks/results/program_cost.json is not committed yet: make bench writes it")
     assert program_cost_report.PAGE.read_text() == program_cost_report.page(json.loads(results.read_text()))
 
 
