@@ -66,7 +66,7 @@ def _as_torch_index(index: Any) -> Any:
 def memory_address(tensor: Tensor) -> int:
     """Where a tensor's storage lies; 0 where it has none of its own, as fake and wrapper tensors."""
     try:
-        return int(tensor.untyped_storage().data_ptr())
+        return int(getattr(tensor, "_local_tensor", tensor).untyped_storage().data_ptr())
     except (RuntimeError, NotImplementedError):
         return 0
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ._torch_dims import Dim, Dims, Factor, fresh, kind_of, size_of
 from ._torch_layout import known_dims
-from ._torch_tags import Scores, Softmax, Tag, worst_order
+from ._torch_tags import Operands, Scores, Softmax, Tag, worst_order
 
 if TYPE_CHECKING:
     from ._torch_products import Products
@@ -180,7 +180,9 @@ def _score(
         order = [*lead, *own, *contracted]
         moved = operands[side].detach().permute([labels.index(label) for label in order])
         sides.append(moved.reshape(*moved.shape[: len(lead) + len(own)], -1))
-    role = Scores(sides[0], sides[1], tags[0], tags[1], row_factors, column_factors)
+    factors = Operands(sides[0], sides[1], tags[0], tags[1])
+    products.sites.recorder.held.remember(factors, "first", "second")
+    role = Scores(factors, row_factors, column_factors)
     inner = [kind_of(dims_of[0][first.index(label)]) for label in contracted]
     role.contracted = inner[0] if len(set(inner)) == 1 else "unknown"
     products.table.set(

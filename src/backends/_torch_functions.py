@@ -80,6 +80,14 @@ TANH = _functions("tanh", "tanh_")
 MASK = _functions("masked_fill", "masked_fill_", "where", "masked_scatter", "clamp", "clamp_", "nan_to_num")
 
 
+_IN_PLACE = frozenset(
+    {
+        "__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__",
+        "__imatmul__", "__iand__", "__ior__", "__ixor__", "__ilshift__", "__irshift__",
+    }
+)  # fmt: skip
+
+
 @cache
 def name_of(function: Any) -> str:
     """A name for messages."""
@@ -88,10 +96,26 @@ def name_of(function: Any) -> str:
 
 @cache
 def is_in_place(function: Any) -> bool:
-    """Whether the function writes into its first argument."""
+    """Whether the function writes into arguments."""
+    return bool(written_arguments(function))
+
+
+@cache
+def written_arguments(function: Any) -> tuple[int, ...]:
+    """The places of the arguments that a function writes into, ``out=`` aside: by its schema, or else by its name."""
+    schemas = [function._schema] if hasattr(function, "_schema") else []
+    if hasattr(function, "overloads"):  # an operator of `torch.ops` before its types are known
+        schemas = [getattr(function, overload)._schema for overload in function.overloads()]
+    written = {
+        place
+        for schema in schemas
+        for place, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write and not argument.kwarg_only
+    }
     name = name_of(function)
-    written = name.endswith("_") and not name.endswith("__")
-    return written or name in ("__setitem__", "__iadd__", "__imul__", "__isub__", "__itruediv__")
+    if (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE:
+        written.add(0)
+    return tuple(sorted(written))
 
 
 def is_unknown_attention(function: Any) -> bool:

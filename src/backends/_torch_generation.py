@@ -80,8 +80,8 @@ def _cut_to_keys(record: Record, keys: int) -> None:
         tensor = getattr(record, name)
         if tensor is not None:
             setattr(record, name, tensor[:, :, :keys])
-    if record.extra.get("value_for_gradient") is not None:
-        record.extra["value_for_gradient"] = record.extra["value_for_gradient"][:, :, :keys]
+    if record.value_for_gradient is not None:
+        record.value_for_gradient = record.value_for_gradient[:, :, :keys]
     if record.weights is not None:
         record.weights = record.weights[..., :keys]
     if record.scoring is not None:

@@ -51,7 +51,7 @@ def _from_output(record: Record) -> Tensor | None:
             "is not known, so their gradient is not either: call model.eval() or set the dropout to 0"
         )
     output = record.gradients.output
-    value = record.extra.get("value_for_gradient")
+    value = record.value_for_gradient
     if output is None or value is None:
         return None
     batch, heads, rows, dim = output.shape

@@ -53,7 +53,7 @@ def keep(record: Record, options: CaptureOptions) -> None:
     """Cut the record to what the options ask for; nothing else stays in memory."""
     if options.heads is not None:
         _cut_to_heads(record, choose_heads(options.heads, record.shape[1], f'layer "{record.name}"'))
-    if not options.values and record.extra.get("value_for_gradient") is None:
+    if not options.values and record.value_for_gradient is None:
         record.value = None
     if options.reduce is not None:
         record.reduced = options.reduce(layer_of(record, "query", "key"))

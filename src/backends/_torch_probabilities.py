@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class TorchScoring:
     """What the weights depend on besides query and key; as `attncore.scoring.Scoring`, with tensors."""
 

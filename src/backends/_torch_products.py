@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._torch_arrays import memory_address
 from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of
 from ._torch_einsum import follow_einsum
 from ._torch_follow import projected_dims
 from ._torch_layout import known_dims
 from ._torch_sites import Sites
-from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
+from ._torch_tags import Operands, Scores, Softmax, Tag, TagTable, worst_order
 
 
 class Products:
@@ -31,7 +32,7 @@ class Products:
         tag = self.table.get(tensor)
         if tag is not None and tag.parameter:
             return True
-        return storage_of(tensor) in self.parameters()
+        return isinstance(tensor, Tensor) and memory_address(tensor) in self.parameters()
 
     # Projections: products with parameters.
 
@@ -176,7 +177,9 @@ class Products:
         key = Factor(int(second.shape[-1]), kind_of(column))
         lead = self._lead(first_dims, second_dims, out)
         orders = [tag.order for tag in (first_tag, second_tag) if tag is not None]
-        scores = Scores(first.detach(), second.detach().transpose(-1, -2), first_tag, second_tag, tuple(row), (key,))
+        operands = Operands(first.detach(), second.detach().transpose(-1, -2), first_tag, second_tag)
+        self.sites.recorder.held.remember(operands, "first", "second")
+        scores = Scores(operands, tuple(row), (key,))
         scores.contracted = kind_of(first_dims[-1])
         self.table.set(
             out, Tag(dims=(*lead, row, (key,)), order=worst_order(orders), role=scores, key=key, projected=True)
@@ -197,11 +200,3 @@ class Products:
         if isinstance(args[0], str):
             operands = list(args[1]) if len(args) == 2 and isinstance(args[1], list | tuple) else list(args[1:])
             follow_einsum(self, args[0], operands, out)
-
-
-def storage_of(tensor: Tensor) -> int:
-    """The address of a tensor's memory; 0 where it has none."""
-    try:
-        return int(getattr(tensor, "_local_tensor", tensor).untyped_storage().data_ptr())
-    except (RuntimeError, NotImplementedError, AttributeError):
-        return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -57,9 +57,9 @@ class Record:
     reduced: Any = None
     gradients: Gradients | None = None
     gradient_of_output: Callable[[], Tensor | None] | None = None
+    value_for_gradient: Tensor | None = None
     next_step: Record | None = None
     span: tuple[int, int, int] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -10,18 +10,19 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attncore.coverage import CoverageEntry
 from attncore.protocols import CaptureOptions
 from attncore.selection import may_match, parts_of
 
+from ._torch_arrays import memory_address
 from ._torch_calls import RootCall, note_call
 from ._torch_generation import link
+from ._torch_held import HeldMemory
 from ._torch_hooked import is_block, may_attend
 from ._torch_keep import keep
 from ._torch_keras import keras_children
-from ._torch_products import storage_of
 from ._torch_record import Place, Record
 from ._torch_sites import Sites
 from ._torch_switches import switch_off, switch_on
@@ -67,7 +68,7 @@ class Recorder:
         self.outputs: list[Any] = []
         self._calls_of_name: Counter[tuple[str, int]] = Counter()
         self._last_of: dict[tuple[str, int], Record] = {}
-        self._held: dict[int, list[Record]] = {}
+        self.held = HeldMemory()
         self._handles: list[Any] = []
         self._local = _Thread()
         self._watchers: list[Watcher] = []
@@ -120,7 +121,7 @@ class Recorder:
         if self._on:
             self._on = False
             switch_off()
-        self._held.clear()
+        self.held.clear()
         # No circle of references is left: what was captured goes with the last who holds it, not some time later.
         for watcher in self._watchers:
             watcher.forget()
@@ -131,7 +132,7 @@ class Recorder:
         """The addresses of the parameters' memory, found out when first asked for."""
         if self._parameters is None:
             with torch._C.DisableTorchFunction():
-                self._parameters = frozenset(storage_of(p) for p in self.model.parameters()) - {0}
+                self._parameters = frozenset(memory_address(p) for p in self.model.parameters()) - {0}
         return self._parameters
 
     # Module hooks.
@@ -210,7 +211,9 @@ class Recorder:
         record.wanted = may_match(self.layer_parts, record)
         if record.wanted:
             keep(record, self.options)
-            self._remember_memory(record)
+            self.held.remember(record, *_KEPT, "value_for_gradient")
+            if record.scoring is not None:
+                self.held.remember(record.scoring, "mask", "bias")
             if before is not None and before.place.root_call == record.place.root_call - 1:
                 with torch._C.DisableTorchFunction(), torch.no_grad():
                     link(before, record)
@@ -218,27 +221,6 @@ class Recorder:
             for name in _KEPT:
                 setattr(record, name, None)
             record.scoring, record.computed_weights = None, None
-
-    def _remember_memory(self, record: Record) -> None:
-        with self._lock:
-            for name in _KEPT:
-                tensor = getattr(record, name)
-                if tensor is not None:
-                    self._held.setdefault(storage_of(tensor), []).append(record)
-
-    def before_write(self, target: Tensor) -> None:
-        """Copy what records hold of this memory, since the model is about to overwrite it."""
-        with self._lock:
-            sharing = self._held.pop(storage_of(target), None)
-        if not sharing:
-            return
-        address = storage_of(target)
-        with torch._C.DisableTorchFunction(), torch.no_grad():
-            for record in sharing:
-                for name in _KEPT:
-                    tensor = getattr(record, name)
-                    if tensor is not None and storage_of(tensor) == address:
-                        setattr(record, name, tensor.clone())
 
     def reject(self, record: Record, reason: str) -> None:
         """Take back a record that turned out not to be a (query, key) matrix."""

@@ -31,15 +31,12 @@ class Rescaling:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self._outputs: dict[int, tuple[weakref.ref[Tensor], Record, FlexWeights]] = {}
+        self.outputs: dict[int, tuple[weakref.ref[Tensor], Record, FlexWeights]] = {}
         self._from_normaliser: dict[int, weakref.ref[Tensor]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._outputs)
 
     def watch(self, output: Tensor, normaliser: Tensor, record: Record, weights: FlexWeights) -> None:
         """Look out for a product of ``output`` with something computed from ``normaliser``."""
-        self._outputs[id(output)] = (weakref.ref(output), record, weights)
+        self.outputs[id(output)] = (weakref.ref(output), record, weights)
         self._from_normaliser[id(normaliser)] = weakref.ref(normaliser)
 
     def follow(self, function: Any, args: tuple[Any, ...], result: Any) -> None:
@@ -49,7 +46,7 @@ class Rescaling:
             return
         if function in fn.SCALE_UP:
             for value in _tensors(args):
-                watched = self._outputs.get(id(value))
+                watched = self.outputs.get(id(value))
                 if watched is not None and watched[0]() is value:
                     self._rescale(watched[1], watched[2], given[0])
                     return
@@ -70,7 +67,7 @@ class Rescaling:
 
     def clear(self) -> None:
         """Forget everything, at the end of a root call."""
-        self._outputs.clear()
+        self.outputs.clear()
         self._from_normaliser.clear()
 
 

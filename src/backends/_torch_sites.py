@@ -94,6 +94,7 @@ class Sites:
         dims = (*dims[:place], (key,), *dims[place + 1 :])
         entry = Softmax(out.detach(), dims, key, scores, self.place.name, learned_scores=learned)
         entry.keys_first = along_rows and not along_columns
+        self.recorder.held.remember(entry, "probabilities")
         if self.recorder.options.grad and out.requires_grad:
             out.register_hook(GradientInto(entry))
         if scores is not None:
@@ -145,12 +146,13 @@ class Sites:
             else layout_of(lead, fresh((size_of(row),), "plain")[0])
         )
         kept = layout.apply(weights_to_keep(entry, tag, weights))
+        operands = entry.scores.operands if entry.scores else None
         query, key_vectors = self._operands(entry, layout)
         record = self._new_record(
             "softmax",
             kind=self._kind(
-                entry.scores.first_tag if entry.scores else None,
-                entry.scores.second_tag if entry.scores else None,
+                operands.first_tag if operands else None,
+                operands.second_tag if operands else None,
                 entry,
             ),
             shape=four_sizes(kept.shape),
@@ -160,7 +162,7 @@ class Sites:
             key=key_vectors,
             value=arranged_or_none(layout, values),
             scale=entry.scores.scale if entry.scores else None,
-            span=common_span(entry.scores.first_tag, entry.scores.second_tag) if entry.scores else None,
+            span=common_span(operands.first_tag, operands.second_tag) if operands else None,
             notes=notes_on(entry, tag),
             model_dtype=dtype_name(weights.dtype),
         )
@@ -195,7 +197,7 @@ class Sites:
         scores = entry.scores
         if scores is None:
             return None, None
-        first, second = scores.first, scores.second
+        first, second = scores.operands.first, scores.operands.second
         if entry.keys_first:
             first, second = second, first
         return arranged_or_none(layout, first, queries=True), arranged_or_none(layout, second)
@@ -260,6 +262,7 @@ class Sites:
             layout, order = self._fused_layout(query, key)
             scoring = TorchScoring(scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]))
             weights = FlexWeights(query.detach(), key.detach(), scoring.scale, score_mod, block_mask[-1])
+            self.recorder.held.remember(weights, "query", "key")
             self.work_out()
             record = self._add_fused(
                 "flex", layout, order, query, key, value, out, out.dtype, None, (), weights, scoring.scale
@@ -312,7 +315,7 @@ class Sites:
         if self.recorder.options.grad and isinstance(out, Tensor) and out.requires_grad:
             record.gradients = Gradients()
             out.register_hook(OutputGradient(record.gradients, layout))
-            record.extra["value_for_gradient"] = record.value
+            record.value_for_gradient = record.value
         self.recorder.add(record)
         return record
 
@@ -337,19 +340,15 @@ class Sites:
         key_stream = key.stream if key else None
         if query_stream is None and key_stream is None:
             if entry is not None and entry.scores is not None:
-                first, second = entry.scores.first, entry.scores.second
-                return "self" if first.shape[-2] == second.shape[-2] else "cross"
+                operands = entry.scores.operands
+                return "self" if operands.first.shape[-2] == operands.second.shape[-2] else "cross"
             return "self" if same or lengths is None or lengths[0] == lengths[1] else "cross"
         return "self" if query_stream == key_stream else "cross"
 
     def before_write(self, target: Tensor) -> None:
         """The model is about to overwrite ``target``: keep copies of what shares its memory."""
         self.work_out()
-        self.recorder.before_write(target)
-        tag = self.table.get(target)
-        if tag is not None and isinstance(tag.role, Softmax):
-            with torch._C.DisableTorchFunction(), torch.no_grad():
-                tag.role.probabilities = tag.role.probabilities.clone()
+        self.recorder.held.before_write(target)
 
     def note_unknown(self, function: Any, out: Any) -> None:
         """A fused operation whose name says attention and whose inside cannot be seen."""

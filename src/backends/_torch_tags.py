@@ -16,17 +16,24 @@ _ORDER = ("whole", "part", "shuffled")
 
 
 @dataclass(eq=False)
-class Scores:
-    """Products of queries and keys on their way to a softmax.
-
-    ``first`` and ``second`` are the two factors of the (first) product, (..., length, head_dim) each, in the order of
-    the product's leading dimensions; ``rows`` and ``columns`` are the score dimensions that come from one of them only.
-    """
+class Operands:
+    """The two factors of a product, (..., length, head_dim) each, in the order of the product's leading dimensions."""
 
     first: torch.Tensor
     second: torch.Tensor
     first_tag: Tag | None
     second_tag: Tag | None
+
+
+@dataclass(eq=False)
+class Scores:
+    """Products of queries and keys on their way to a softmax.
+
+    ``operands`` are those of the (first) product; ``rows`` and ``columns`` are the score dimensions that come from one
+    of them only.
+    """
+
+    operands: Operands
     rows: tuple[Factor, ...]
     columns: tuple[Factor, ...]
     scale: float | None = 1.0

@@ -13,7 +13,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from . import _torch_functions as fn
-from ._torch_follow import follow_activation, follow_arithmetic, follow_joined, follow_parts, follow_rule, follow_write
+from ._torch_follow import (
+    follow_activation,
+    follow_arithmetic,
+    follow_joined,
+    follow_parts,
+    follow_rule,
+    follow_write,
+    tensors_in,
+)
 from ._torch_products import Products
 from ._torch_shapes import RULES, Rule
 from ._torch_sites import Sites
@@ -44,6 +52,12 @@ _graph_task = torch._C._current_graph_task_id
 def in_backward() -> bool:
     """Whether autograd is running in this thread: activation checkpointing then runs the forward again."""
     return int(_graph_task()) != -1
+
+
+def _writes(func: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether a call writes where it was told to: with ``out=``, or with ``inplace=True``."""
+    idle = func in fn.DROPOUT and not kwargs.get("training", True)
+    return "out" in kwargs or (bool(kwargs.get("inplace")) and not idle)
 
 
 class Watcher(TorchFunctionMode):
@@ -98,14 +112,14 @@ class Watcher(TorchFunctionMode):
             return func(*args, **kwargs)
         if what == COMPOSITE:
             return self._multi_head(args, kwargs)
-        if what == WRITING or "out" in kwargs or (what == SITE and fn.is_in_place(func)):
+        if what == WRITING or (kwargs and _writes(func, kwargs)) or (what == SITE and fn.is_in_place(func)):
             self._before_write(func, args, kwargs)
         out = func(*args, **kwargs)
         if what == SITE:
             follow(self.table, func, args, kwargs, out)
             return out
         try:
-            if self.sites.rescaling:
+            if self.sites.rescaling.outputs:
                 self.sites.rescaling.follow(func, args, out)
             if what == WRITING:
                 follow_write(self.table, func, args)
@@ -125,7 +139,7 @@ class Watcher(TorchFunctionMode):
         if type(func).__name__ == "FlexAttentionHOP":
             return (SITE, self._flex)
         if func in RULES:
-            return (FOLLOWED, partial(_by_rule, RULES[func]))
+            return (WRITING if fn.is_in_place(func) else FOLLOWED, partial(_by_rule, RULES[func]))
         if func in fn.SPLIT or func in fn.UNBIND:
             return (FOLLOWED, follow_parts)
         if func in fn.CONCATENATE or func in fn.STACK:
@@ -142,15 +156,12 @@ class Watcher(TorchFunctionMode):
 
     def _before_write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Save what is kept of a tensor that the model is about to overwrite, and mark the tensor."""
-        target = kwargs.get("out", args[0] if args else None)
-        if not isinstance(target, Tensor):
-            return
-        tag = self.table.get(target)
-        self.sites.before_write(target)
-        if tag is None:
-            self.table.set(target, Tag(dims=None, written=True))
-        else:
-            self.table.set(target, tag.replaced(written=True))
+        places = fn.written_arguments(func) or (0,)
+        targets = [kwargs["out"]] if "out" in kwargs else [args[place] for place in places if place < len(args)]
+        for target in tensors_in(targets):
+            tag = self.table.get(target)
+            self.sites.before_write(target)
+            self.table.set(target, Tag(dims=None, written=True) if tag is None else tag.replaced(written=True))
 
     # Softmax and fused attention.
 
