@@ -84,8 +84,7 @@ def _chosen(recorder: Recorder, records: list[Record]) -> list[Record]:
 
 def _layer(record: Record, stack: str | None, places: Places, shared: dict[int, Any]) -> AttentionLayer:
     query_axis, key_axis = places.axes_for(record)
-    layer = layer_of(record, query_axis, key_axis, shared)
-    return layer.replaced(stack=stack, gradient=gradient_of(record))
+    return layer_of(record, query_axis, key_axis, stack=stack, gradient=gradient_of(record), shared=shared)
 
 
 def _versions() -> dict[str, str]:

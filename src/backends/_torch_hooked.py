@@ -42,10 +42,20 @@ def is_block(module: nn.Module) -> bool:
     return not _is_layer(module)
 
 
-def may_attend(module: nn.Module) -> bool:
-    """Whether attention might run in this module or in one inside it; when in doubt, it might."""
-    if _is_layer(module):
-        return False
+def may_attend(module: nn.Module, known: dict[int, bool] | None = None) -> bool:
+    """Whether attention might run in this module or in one inside it; when in doubt, it might.
+
+    ``known`` holds the answers so far by the modules' ids: each is asked again by every module around it.
+    """
+    known = {} if known is None else known
+    answer = known.get(id(module))
+    if answer is None:
+        known[id(module)] = True  # for a module that contains itself
+        answer = known[id(module)] = not _is_layer(module) and _block_may_attend(module, known)
+    return answer
+
+
+def _block_may_attend(module: nn.Module, known: dict[int, bool]) -> bool:
     if isinstance(module, nn.ModuleList | nn.Sequential):  # their blocks are reported when they show no attention
         return True
     forward = type(module).forward
@@ -55,7 +65,7 @@ def may_attend(module: nn.Module) -> bool:
     names = _names_of_plain_code(forward.__code__)
     if names is None or any(_is_more_than_plain(module, name) for name in names - _ARITHMETIC):
         return True
-    return any(may_attend(child) for child in module._modules.values() if child is not None)
+    return any(may_attend(child, known) for child in module._modules.values() if child is not None)
 
 
 def _is_layer(module: nn.Module) -> bool:

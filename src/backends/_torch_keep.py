@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from attncore.arrays import Array, ArrayLike
 from attncore.errors import OptionError
 from attncore.layer import AttentionLayer
 from attncore.protocols import CaptureOptions
@@ -128,30 +130,25 @@ def core_scoring(scoring: TorchScoring, shared: dict[int, Any] | None = None) ->
     return Scoring(scoring.scale, scoring.causal, mask=convert(scoring.mask), bias=convert(scoring.bias))
 
 
-def weights_of(record: Record, shared: dict[int, Any] | None = None) -> LazyWeights | None:
-    """The record's weights as the core's arrays."""
-    if record.weights is not None:
-        return DenseWeights(to_array(record.weights))
-    if record.computed_weights is not None:
-        return record.computed_weights
-    if record.scoring is None or record.query is None or record.key is None:
-        return None
-    return RecomputedWeights(to_array(record.query), to_array(record.key), core_scoring(record.scoring, shared))
-
-
-def layer_of(record: Record, query_axis: str, key_axis: str, shared: dict[int, Any] | None = None) -> AttentionLayer:
-    """The record as a layer of a trace on these axes."""
-    weights = weights_of(record, shared)
+def layer_of(
+    record: Record,
+    query_axis: str,
+    key_axis: str,
+    *,
+    stack: str | None = None,
+    gradient: Callable[[], Array] | None = None,
+    shared: dict[int, Any] | None = None,
+) -> AttentionLayer:
+    """The record as a layer of a trace on these axes; ``shared`` as in `core_scoring`."""
     query, key, value = (None if t is None else to_array(t) for t in (record.query, record.key, record.value))
-    if isinstance(weights, RecomputedWeights):
-        query, key = weights.query, weights.key
+    scoring = _known_scoring(record, shared)
     return AttentionLayer(
         name=record.name,
         index=record.index,
         call=record.call,
         query_axis=query_axis,
         key_axis=key_axis,
-        stored_weights=weights,
+        stored_weights=_weights_of(record, query, key, scoring),
         kind=record.kind,
         source=record.source,
         computed="observed" if record.observed else "recomputed",
@@ -160,16 +157,29 @@ def layer_of(record: Record, query_axis: str, key_axis: str, shared: dict[int, A
         query=query,
         key=key,
         value=value,
-        scoring=_known_scoring(record, weights, shared),
+        scoring=scoring,
         heads=record.heads,
         notes=record.notes,
         reduced=record.reduced,
+        stack=stack,
+        gradient=gradient,
     )
 
 
-def _known_scoring(record: Record, weights: LazyWeights | None, shared: dict[int, Any] | None) -> Scoring | None:
-    if isinstance(weights, RecomputedWeights):
-        return weights.scoring
+def _weights_of(
+    record: Record, query: ArrayLike | None, key: ArrayLike | None, scoring: Scoring | None
+) -> LazyWeights | None:
+    """The record's weights, held or computed when they are read; None where they were reduced."""
+    if record.weights is not None:
+        return DenseWeights(to_array(record.weights))
+    if record.computed_weights is not None:
+        return record.computed_weights
+    if record.scoring is None or scoring is None or query is None or key is None:
+        return None
+    return RecomputedWeights(query, key, scoring)
+
+
+def _known_scoring(record: Record, shared: dict[int, Any] | None) -> Scoring | None:
     if record.scoring is not None:
         return core_scoring(record.scoring, shared)
     # Only the factor is known of scores that the model's own code made; mask and bias are in the weights.

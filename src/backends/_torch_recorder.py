@@ -83,14 +83,16 @@ class Recorder:
         try:
             switch_on()
             self._on = True
-            self._hook(self.model, "")
+            self._hook(self.model, "", set(), {})
         except BaseException:
             self.close()
             raise
 
-    def _hook(self, module: nn.Module, name: str, seen: set[int] | None = None) -> None:
-        """Put hooks on a module and on what it contains; a module that has several names keeps its first."""
-        seen = set() if seen is None else seen
+    def _hook(self, module: nn.Module, name: str, seen: set[int], known: dict[int, bool]) -> None:
+        """Put hooks on a module and on what it contains; a module that has several names keeps its first.
+
+        ``seen`` has the ids of those that have hooks already, ``known`` is of `may_attend`.
+        """
         seen.add(id(module))
         if isinstance(module, torch.jit.ScriptModule):
             self.refused[(name, "scripted", "")] = CoverageEntry(
@@ -107,10 +109,10 @@ class Recorder:
             module.register_forward_hook(partial(self._after, name), with_kwargs=True, prepend=True, always_call=True),
         ]
         # Blocks of a list are reported when they ran without attention, so they have a hook in any case.
-        wanted = is_block if isinstance(module, nn.ModuleList | nn.Sequential) else may_attend
+        of_list = isinstance(module, nn.ModuleList | nn.Sequential)
         for child_name, child in (*keras_children(module, name), *_children(module, name)):
-            if id(child) not in seen and wanted(child):
-                self._hook(child, child_name, seen)
+            if id(child) not in seen and (is_block(child) if of_list else may_attend(child, known)):
+                self._hook(child, child_name, seen, known)
 
     def close(self) -> None:
         """Take everything off again; also when a forward was interrupted half way."""

@@ -92,6 +92,15 @@ def test_a_module_that_attends_in_any_way_may_attend(kind: Any) -> None:
     assert np.allclose(np.asarray(trace[0].weights).sum(-1), 1, atol=1e-5)
 
 
+def test_a_module_that_contains_itself() -> None:
+    """Some modules hold a link to the one around them; it is walked once."""
+    model = Around()
+    model.norm.outer = model
+    assert may_attend(model)
+    trace = attncore.trace(model, torch.randn(2, 5, DIM))
+    assert [layer.module_class for layer in trace] == ["Around"]
+
+
 def test_a_forward_put_on_a_module_may_attend() -> None:
     """As libraries do that patch a model: the class's code says nothing about it."""
     module = FeedForward()
