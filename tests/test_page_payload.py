@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -291,3 +292,15 @@ def test_the_largest_of_rows_with_equal_weights_are_the_first(k: int) -> None:
             assert (found[len(expected) :] == 9).all()
             np.testing.assert_array_equal(held.values[0, head, query][: len(expected)], row[expected])
             assert (held.values[0, head, query][len(expected) :] == 0).all()
+
+
+def test_the_first_picture_comes_first() -> None:
+    """The layer that a page opens with, then what is small enough of the other weights; vectors last; nothing twice."""
+    payload = payload_of(example_trace(n_layers=3, lazy=True), Start("head", layer=2), room=5_000_000, vectors=True)
+    soon, later = payload.in_order()
+    assert [block.name for block in soon] == ["weights-2", "weights-0", "weights-1"]
+    assert [block.name for block in later] == ["vectors-0", "vectors-1", "vectors-2"]
+    large = tuple(replace(block, text=block.text * 3_000) for block in payload.blocks)
+    soon, later = replace(payload, blocks=large).in_order()
+    assert [block.name for block in soon] == ["weights-2"]
+    assert sorted(block.name for block in (*soon, *later)) == sorted(block.name for block in payload.blocks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -17,6 +18,7 @@ from importlib.resources import files
 from attncore.errors import UnavailableError
 
 from ._page_describe import Theme
+from ._page_encode import Block
 from ._page_payload import Payload
 
 _COLOUR_SCHEMES: dict[Theme, str] = {"auto": "light dark", "light": "light", "dark": "dark"}
@@ -61,13 +63,17 @@ def page_of(payload: Payload, title: str, theme: Theme, viewer: Viewer) -> str:
     """The self-contained page: the same trace gives the same text."""
     nonce = _nonce_of(payload)
     policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:"
-    data = [f'<script type="application/json" id="attncore-trace">{payload.json_text()}</script>']
-    data += [
-        f'<script type="application/octet-stream" id="attncore-{block.name}">{block.text}</script>'
-        for block in payload.blocks
-    ]
+    soon, later = payload.in_order()
+    data = f'<script type="application/json" id="attncore-trace">{payload.json_text()}</script>\n{_elements(soon)}'
     head = f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">\n"
-    return _html(head, "\n".join(data) + "\n", title, theme, nonce, viewer)
+    return _html(head, data, title, theme, nonce, viewer, _elements(later))
+
+
+def _elements(blocks: Sequence[Block]) -> str:
+    return "".join(
+        f'<script type="application/octet-stream" id="attncore-{block.name}">{block.text}</script>\n'
+        for block in blocks
+    )
 
 
 def live_page(title: str, theme: Theme, nonce: str, viewer: Viewer) -> str:
@@ -94,7 +100,8 @@ def _in_attribute(page: str) -> str:
     return page.replace("&", "&amp;").replace('"', "&quot;")
 
 
-def _html(head: str, data: str, title: str, theme: Theme, nonce: str, viewer: Viewer) -> str:
+def _html(head: str, data: str, title: str, theme: Theme, nonce: str, viewer: Viewer, later: str = "") -> str:
+    """``data`` is what the viewer needs for its first picture, ``later`` what is read while it draws that."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{head}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -102,7 +109,7 @@ def _html(head: str, data: str, title: str, theme: Theme, nonce: str, viewer: Vi
         f'<title>{escape(_text(title))}</title>\n<link rel="icon" href="data:,">\n'
         f'<style nonce="{nonce}">{viewer.style}</style>\n</head>\n<body>\n<div id="attncore"></div>\n'
         f"<noscript><p>{escape(_NO_SCRIPT)}</p></noscript>\n{data}"
-        f'<script nonce="{nonce}">{viewer.script}</script>\n</body>\n</html>\n'
+        f'<script nonce="{nonce}">{viewer.script}</script>\n{later}</body>\n</html>\n'
     )
 
 

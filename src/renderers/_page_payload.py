@@ -19,6 +19,8 @@ from ._page_plan import FEWEST_KEYS, Plan, bytes_needed, plans, text_of_all
 from ._page_vectors import ShownVectors, vectors_asked, vectors_unasked
 from ._page_weights import ShownLayer, shown_layers
 
+# So many characters of blocks stand before the viewer's script, beside the layer that it shows first.
+_SOON = 1_000_000
 # What a block takes beside its text: its element, and how to read it.
 _BLOCK_BYTES = 220
 # What a layer's statistics take, by head and batch item.
@@ -37,6 +39,19 @@ class Payload:
     def json_text(self) -> str:
         """The description with what the blocks are, safe inside a script element."""
         return json_text({**self.description, "blocks": {block.name: block.reading for block in self.blocks}})
+
+    def in_order(self) -> tuple[list[Block], list[Block]]:
+        """The blocks that the first picture is drawn from, and the others, which a browser may read meanwhile."""
+        first = f"weights-{self.description.get('start', {}).get('layer') or 0}"
+        soon = [block for block in self.blocks if block.name == first]
+        room = _SOON
+        for kind in ("overview-", "weights-"):
+            for block in self.blocks:
+                if block.name.startswith(kind) and block.name != first and len(block.text) <= room:
+                    soon.append(block)
+                    room -= len(block.text)
+        names = {block.name for block in soon}
+        return soon, [block for block in self.blocks if block.name not in names]
 
     def length(self) -> int:
         """Bytes on the page, or slightly more."""

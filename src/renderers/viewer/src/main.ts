@@ -3,6 +3,7 @@
 import { mountViewer } from "./shell/app";
 import { hasBlocks } from "./source/blocks";
 import { EmbeddedSource } from "./source/embedded";
+import { readText, textInPage } from "./source/page-text";
 import { httpSource } from "./source/http";
 import { SourceError, type TileSource } from "./source/source";
 import type { TraceInfo } from "./source/trace-info";
@@ -23,11 +24,11 @@ interface Handle {
 async function sourceOfPage(): Promise<TileSource> {
   const server = document.querySelector<HTMLMetaElement>('meta[name="attncore-source"]')?.content;
   if (server !== undefined) return httpSource(askAddress());
-  const info = textOf("trace");
+  const info = textInPage("trace");
   if (info === null) throw new SourceError("this page holds no trace; write it again with trace.render('d3').save(…)");
   const trace = parsed(info);
   if (!hasBlocks(trace)) throw new SourceError("this page holds no weights; write it again with trace.render('d3').save(…)");
-  return new EmbeddedSource(trace, textOf);
+  return new EmbeddedSource(trace, readText);
 }
 
 function parsed(text: string): TraceInfo {
@@ -43,10 +44,6 @@ function askAddress(): string {
   const address = new URL("ask", location.href);
   address.search = location.search;
   return address.href;
-}
-
-function textOf(name: string): string | null {
-  return document.getElementById(`attncore-${name}`)?.textContent ?? null;
 }
 
 async function start(host: HTMLElement): Promise<Viewer> {

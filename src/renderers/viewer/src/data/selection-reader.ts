@@ -112,7 +112,7 @@ class SelectionReader implements WeightsReader {
     return { queryAxis, keyAxis };
   }
 
-  /** The layers that are averaged: those of the group that have the same shape, or the selected one alone. */
+  /** The layers that are averaged: those of the group with the same shape and the same heads, or the selected one alone. */
   private layersRead(): readonly number[] {
     const { layer: place, meanLayers } = this.store.selection;
     if (!meanLayers) return [place];
@@ -121,9 +121,10 @@ class SelectionReader implements WeightsReader {
     return (group?.layers ?? [place]).filter((other) => {
       const candidate = this.layerAt(other);
       return (
+        candidate.items === layer.items &&
         candidate.queries === layer.queries &&
         candidate.keys === layer.keys &&
-        candidate.heads.length === layer.heads.length
+        candidate.heads.join() === layer.heads.join()
       );
     });
   }

@@ -18,8 +18,8 @@ export const PAIRS = [
 
 const DONE = { show: "shown", discount: "discounted", hide: "hidden" } as const;
 
-/** Those that the view which is shown obeys. */
-export function activeFilters(selection: Selection): readonly ActiveFilter[] {
+/** Those that the view which is shown obeys; `pairs`: whether both axes tell sentences apart. */
+export function activeFilters(selection: Selection, pairs = true): readonly ActiveFilter[] {
   const found: ActiveFilter[] = [];
   const { view } = selection;
   if (view === "neuron") return found;
@@ -29,6 +29,6 @@ export function activeFilters(selection: Selection): readonly ActiveFilter[] {
   }
   if (selection.sink !== "show") found.push({ text: `Sink ${DONE[selection.sink]}`, without: { sink: "show" } });
   const pair = PAIRS.find(([name]) => name === selection.pair);
-  if (pair !== undefined && selection.pair !== "all") found.push({ text: pair[1], without: { pair: "all" } });
+  if (pairs && pair !== undefined && selection.pair !== "all") found.push({ text: pair[1], without: { pair: "all" } });
   return found;
 }

@@ -63,7 +63,9 @@ async function showToken(shell: Shell, target: HTMLElement): Promise<void> {
     refill(target, hint(shell));
     return;
   }
-  const weights = await readPointed(shownSeries(selection, shell.reader), shell.reader, shell.context.layer(), selection.item, pointed);
+  const { reader, context } = shell;
+  const raw = selection.view === "neuron";
+  const weights = await readPointed(shownSeries(selection, reader), reader, context.layer(), selection.item, pointed, raw);
   // The layer may have changed meanwhile, and with it what the positions mean; the next round shows it.
   if (shell.store.selection.layer === selection.layer) refill(target, tokenSection(shell, weights));
 }

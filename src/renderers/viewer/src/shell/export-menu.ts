@@ -42,7 +42,9 @@ export function createExportMenu(shell: Shell): ExportMenu {
 
 function nameOfPicture(shell: Shell, ending: string): string {
   const { view } = shell.store.selection;
-  const layer = view === "model" ? "" : `layer-${shell.context.layer().index}`;
+  const averaged = view === "neuron" ? 1 : (shell.reader.series()[0]?.layers.length ?? 1);
+  const which = averaged > 1 ? `mean-of-${averaged}-layers` : `layer-${shell.context.layer().index}`;
+  const layer = view === "model" ? "" : which;
   return fileName([shell.trace.model, view, layer], ending);
 }
 

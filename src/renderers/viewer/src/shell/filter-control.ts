@@ -1,7 +1,7 @@
 /** The filters that are used now and then, behind one button, and a chip for each that is at work. */
 
-import type { Selection, Treatment } from "../state/selection";
-import { activeFilters, PAIRS } from "./active-filters";
+import type { Treatment } from "../state/selection";
+import { activeFilters, PAIRS, type ActiveFilter } from "./active-filters";
 import { button, element, refill, setAttributes } from "./dom";
 import { choice, type Field } from "./fields";
 import { icon } from "./icons";
@@ -55,7 +55,7 @@ export function createFilterControl(shell: Shell): FilterControl {
     special.set(selection.special);
     sink.set(selection.sink);
     pair.set(selection.pair);
-    showChips(shell, chips, count, selection);
+    showChips(shell, chips, count, activeFilters(selection, relevant.pairs));
   });
   return { button: opener, popup: popup.element, chips };
 }
@@ -65,8 +65,7 @@ function row(title: string, explanation: string, field: Field<never>): HTMLEleme
   return element("div", { class: "attn-popup-row" }, words, field.element);
 }
 
-function showChips(shell: Shell, chips: HTMLElement, count: HTMLElement, selection: Selection): void {
-  const active = activeFilters(selection);
+function showChips(shell: Shell, chips: HTMLElement, count: HTMLElement, active: readonly ActiveFilter[]): void {
   count.textContent = String(active.length);
   count.hidden = active.length === 0;
   const made = active.map(({ text, without }) => {

@@ -49,8 +49,9 @@ function showName(shell: Shell, target: HTMLElement, { meanLayers, layer: place 
   const layer = shell.context.layer();
   setAttributes(target, { "data-mean": meanLayers });
   if (meanLayers) {
-    const { layers } = groupOf(shell.trace, place);
-    refill(target, element("strong", {}, `mean of ${plural(layers.length, "layer")}`));
+    // Fewer than the group's where layers differ in their heads.
+    const averaged = shell.reader.series()[0]?.layers.length ?? 1;
+    refill(target, element("strong", {}, `mean of ${plural(averaged, "layer")}`));
     setAttributes(target, { title: null });
     return;
   }

@@ -33,12 +33,14 @@ export function pointedAt(selection: Selection, focus: Focus): Pointed | null {
   return key === null ? null : { side: "key", position: key, other: null };
 }
 
+/** `raw`: with nothing discounted, as the neuron view computes them. */
 export async function readPointed(
   series: readonly Series[],
   reader: WeightsReader,
   layer: LayerInfo,
   item: number,
   pointed: Pointed,
+  raw = false,
 ): Promise<PointedWeights> {
   const one = { start: pointed.position, stop: pointed.position + 1 };
   const whole = { start: 0, stop: pointed.side === "query" ? layer.keys : layer.queries };
@@ -47,6 +49,6 @@ export async function readPointed(
     pointed.side === "query"
       ? { queries: one, keys: whole, maxRows: 1, maxColumns: size }
       : { queries: whole, keys: one, maxRows: size, maxColumns: 1 };
-  const tiles = await Promise.all(series.map((entry) => reader.block({ series: entry, item, ...shape })));
+  const tiles = await Promise.all(series.map((entry) => reader.block({ series: entry, item, ...shape, raw })));
   return { pointed, series, rows: tiles.map(({ values, most }) => ({ values, most: most ?? values })) };
 }

@@ -38,7 +38,7 @@ export function relevantControls(selection: Selection, trace: TraceInfo, layer: 
     meanLayers: averages && trace.layers.length > 1,
     special: weights && hasSpecial(key, selection.item),
     sink: weights,
-    pairs: weights && [query, key].some((axis) => axis !== undefined && hasPairs(axis, selection.item)),
+    pairs: weights && [query, key].every((axis) => axis !== undefined && hasPairs(axis, selection.item)),
     threshold: view === "head",
     scale: view === "matrix",
     search: view !== "model",

@@ -9,7 +9,7 @@ import { SourceError, type Tile, type TileRequest, type TileSource, type VectorR
 import type { LayerInfo } from "./trace-info";
 
 /** Gives a block's base64 text by its name; null when the page has no such block. */
-export type BlockText = (name: string) => string | null;
+export type BlockText = (name: string) => Promise<string | null>;
 
 export class EmbeddedSource implements TileSource {
   private readonly weights = new Map<number, Promise<LayerWeights>>();
@@ -63,7 +63,7 @@ export class EmbeddedSource implements TileSource {
   }
 
   private async bytes(name: string): Promise<Uint8Array> {
-    const text = this.text(name);
+    const text = await this.text(name);
     if (text === null) throw new SourceError(`the block "${name}" is missing from this page; write the file again`);
     try {
       return await inflated(bytesOfBase64(text.trim()));

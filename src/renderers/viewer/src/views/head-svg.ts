@@ -128,7 +128,7 @@ function drawTokens(group: Group, column: TokenColumn, parts: HeadPictureParts, 
 /** Which of two sentences begins at a row, and a rule above it unless it is the first. */
 function drawPart(group: Group, part: string, row: number, column: TokenColumn, text: Strip, atQuery: boolean, colours: Colours): void {
   const y = rowCentre(column.size, column.offset, row) - column.size.rowHeight / 2;
-  if (row > 0) group.append("line").attr("x1", text.left).attr("x2", text.left + text.width).attr("y1", y).attr("y2", y).attr("stroke", colours.line);
+  if (row > 0) group.append("line").attr("x1", text.left).attr("x2", text.left + text.width).attr("y1", y).attr("y2", y).attr("stroke", colours.muted).attr("stroke-width", 2);
   const x = atQuery ? text.left : text.left + text.width;
   const label = group.append("text").attr("x", x).attr("y", y + 11).attr("font-size", 10).attr("fill", colours.muted).text(part);
   label.attr("text-anchor", atQuery ? "start" : "end");

@@ -1,9 +1,11 @@
 /** The head view's sentences and labels. */
 
 import { grouped } from "../data/format";
+import { groupOf } from "../shell/layers";
+import { boundText } from "../shell/numbers";
 import type { TraceInfo } from "../source/trace-info";
 import type { TooltipRow, ViewContext } from "./view";
-import { strongestRows, type Figures } from "./head-figures";
+import { isKnown, strongestRows, type Figures } from "./head-figures";
 import type { ColumnToken } from "../draw/token-column";
 
 const ANNOUNCED = 3;
@@ -26,14 +28,24 @@ export function shortHeadings(context: ViewContext): Headings {
   return { query: `Queries: ${queryAxis}`, key: `Keys: ${keyAxis}` };
 }
 
-/** "BertModel, layer 3 (encoder.layer.3): heads 0, 5". */
+/** "BertModel, layer 3 (encoder.layer.3): heads 0, 5", or "BertModel, mean of 12 layers: all 12 heads". */
 export function pictureTitle(context: ViewContext): string {
   const layer = context.layer();
   const { model } = context.trace;
   const series = context.reader.series();
   const all = series.length === layer.heads.length && series.length > 1;
-  const what = all ? `all ${series.length} heads` : series.map(({ label }) => label).join(", ");
-  return `${model === "" ? "" : `${model}, `}layer ${layer.index} (${layer.name}): ${what}`;
+  const what = all ? `all ${series.length} heads` : series.map(({ label }) => label.replace(MEAN_OF_LAYERS, "")).join(", ");
+  return `${model === "" ? "" : `${model}, `}${whichLayers(context, series[0]?.layers.length ?? 1)}: ${what}`;
+}
+
+/** How the reader's labels begin where several layers are averaged; the title says it once for all heads. */
+const MEAN_OF_LAYERS = /^mean of \d+ layers, /;
+
+function whichLayers(context: ViewContext, averaged: number): string {
+  const { index, name } = context.layer();
+  if (averaged < 2) return `layer ${index} (${name})`;
+  const group = groupOf(context.trace, context.store.selection.layer).name;
+  return `mean of ${averaged} layers${group === "" ? "" : ` (${group})`}`;
 }
 
 /** How exact the numbers of a picture are, for one that is on its own. */
@@ -70,10 +82,16 @@ export function pairRows(context: Pick<ViewContext, "format">, weights: readonly
     return { label: entry.label, value, share: Math.min(1, Math.max(0, size(entry))), colour: entry.colour };
   });
   const rest = order.slice(shown.length);
-  const largest = rest[0];
-  if (largest === undefined) return rows;
-  const bound = largest.weight === null || size(largest) < 0 ? "" : `≤ ${context.format(largest.weight)}`.replace("≤ <", "<");
-  return [...rows, { label: `${rest.length} others`, value: bound }];
+  if (rest.length === 0) return rows;
+  return [...rows, { label: `${rest.length} others`, value: boundOf(context, rest) }];
+}
+
+/** What all of these weights are at most; "" where one of them is not known at all. */
+function boundOf(context: Pick<ViewContext, "format">, weights: readonly PairWeight[]): string {
+  const largest = Math.max(...weights.map(({ weight, most }) => (weight === null ? Number.NaN : most)));
+  if (!(largest >= 0)) return "";
+  const isHeld = weights.some(({ weight }) => weight === largest);
+  return isHeld ? `≤ ${context.format(largest)}`.replace("≤ <", "<") : `< ${boundText(largest)}`;
 }
 
 export function pairTitle(query: ColumnToken | undefined, key: ColumnToken | undefined): string {
@@ -85,7 +103,10 @@ export function announcement(context: ViewContext, figures: Figures | null, othe
   if (figures === null) return "";
   const rows = strongestRows(figures.mean, ANNOUNCED);
   if (rows.length === 0) return figures.kind === "query" ? "attends to nothing shown" : "attended by nothing shown";
-  const list = rows.map((row) => `${quoted(others(row))} ${context.format(figures.mean[row] ?? Number.NaN)}`);
+  const list = rows.map((row) => {
+    const mean = figures.mean[row] ?? Number.NaN;
+    return `${quoted(others(row))} ${context.format(mean, isKnown(figures, row) ? mean : figures.most[row])}`;
+  });
   return `${figures.kind === "query" ? "attends to" : "attended by"} ${list.join(", ")}`;
 }
 

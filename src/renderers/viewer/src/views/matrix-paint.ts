@@ -202,7 +202,8 @@ export function cellNumbers(scene: Scene, style: NumberStyle): CellNumber[] {
         const weight = tile.values[place] ?? 0;
         // Its hatching says that it is not known.
         if (isLeftOut(weight, mostOf(tile, place))) continue;
-        const short = numberText(weight, Math.min(style.decimals, wide >= LONG_NUMBER_WIDTH ? 3 : 2));
+        const decimals = Math.min(style.decimals, wide >= LONG_NUMBER_WIDTH ? 3 : 2);
+        const short = boundedText(numberText(weight, decimals), numberText(mostOf(tile, place), decimals), wide);
         const small = short.startsWith("<");
         const text = small && wide >= WHOLE_NUMBER_WIDTH ? style.format(weight) : short;
         const [x, y] = [at.x + (column + 0.5) * wide, at.y + (row + 0.5) * high];
@@ -213,6 +214,12 @@ export function cellNumbers(scene: Scene, style: NumberStyle): CellNumber[] {
     }
     return numbers;
   });
+}
+
+/** What a weight is at least, where only a part of it is held; narrow cells have no room to say so. */
+export function boundedText(text: string, most: string, wide: number): string {
+  if (most === text) return text;
+  return text === "" || text.startsWith("<") || wide < LONG_NUMBER_WIDTH ? "" : `≥${text}`;
 }
 
 /** Nothing is written for exactly nothing: masked keys stay empty, and the eye finds the others. */

@@ -186,11 +186,17 @@ export class MatrixPicture {
     return true;
   }
 
+  /** Where tokens are taken out or hidden, a row may have had all of its weight on them. */
+  private rowWithoutWeight(): string {
+    const { special, sink, pair } = this.context.store.selection;
+    return special === "show" && sink === "show" && pair === "all" ? "row without weight (masked)" : "row without weight on what is shown";
+  }
+
   private notes({ tiles, colours }: Scene): LegendNote[] {
     const notes: LegendNote[] = [];
     if (tiles.hasMissing) notes.push({ fill: colours.missing, hatch: false, text: "not a number" });
     if (tiles.hasLeftOut) notes.push({ fill: leftOutColour(colours), hatch: true, text: "not in this file" });
-    if (this.hatched) notes.push({ fill: colours.heat(0), hatch: true, text: "row without weight (masked)" });
+    if (this.hatched) notes.push({ fill: colours.heat(0), hatch: true, text: this.rowWithoutWeight() });
     if (tiles.hasNegative) notes.push({ fill: colours.heat(0), hatch: false, text: "0 or negative" });
     return notes;
   }

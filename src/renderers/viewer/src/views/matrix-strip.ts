@@ -17,6 +17,8 @@ interface Entry {
   readonly series: Series;
   readonly button: HTMLButtonElement;
   readonly canvas: HTMLCanvasElement;
+  /** What the head does most; other words in another layer. */
+  readonly pattern: HTMLElement;
 }
 
 export class HeadStrip {
@@ -48,6 +50,7 @@ export class HeadStrip {
     }
     this.element.hidden = list.length < 2;
     this.entries.forEach((entry, place) => this.mark(entry, place === current));
+    for (const entry of this.entries) this.describe(entry);
     this.unseen = this.entries[current]?.button ?? null;
   }
 
@@ -99,12 +102,18 @@ export class HeadStrip {
 
   private createEntry(series: Series, place: number): Entry {
     const canvas = element("canvas", { class: "attn-matrix-small", width: 1, height: 1, "aria-hidden": "true" });
-    const pattern = this.patternOf(series);
-    const words = element("span", { class: "attn-matrix-name" }, element("b", {}, series.label), pattern === "" ? null : element("span", { class: "attn-muted" }, pattern));
-    const title = pattern === "" ? series.label : `${series.label}: ${pattern}`;
-    const button = element("button", { type: "button", class: "attn-matrix-choice", title }, canvas, words);
+    const pattern = element("span", { class: "attn-muted" });
+    const words = element("span", { class: "attn-matrix-name" }, element("b", {}, series.label), pattern);
+    const button = element("button", { type: "button", class: "attn-matrix-choice" }, canvas, words);
     button.addEventListener("click", () => this.onChoose(place));
-    return { series, button, canvas };
+    return { series, button, canvas, pattern };
+  }
+
+  private describe({ series, button, pattern }: Entry): void {
+    const words = this.patternOf(series);
+    pattern.textContent = words;
+    pattern.hidden = words === "";
+    button.title = words === "" ? series.label : `${series.label}: ${words}`;
   }
 
   private patternOf(series: Series): string {

@@ -17,11 +17,13 @@ export function exportTitle(context: ViewContext, series: Series): string {
 }
 
 /** Above an export: what the page says elsewhere. */
-export function exportLines(context: ViewContext): string[] {
+export function exportLines(context: ViewContext, series: Series): string[] {
   const { trace, store } = context;
   const layer = context.layer();
-  const item = layer.items > 1 ? `, sequence ${store.selection.item} of ${layer.items}` : "";
-  return [`${layer.name}${item} · ${trace.precision.sentence}`, ...captionLines(context)];
+  // A mean over layers has no one name; the title says of how many it is.
+  const name = series.layers.length > 1 ? [] : [layer.name];
+  const item = layer.items > 1 ? [`sequence ${store.selection.item} of ${layer.items}`] : [];
+  return [[[...name, ...item].join(", "), trace.precision.sentence].filter((part) => part !== "").join(" · "), ...captionLines(context)];
 }
 
 /** Below the title: what the order means, and what was done to the numbers. */

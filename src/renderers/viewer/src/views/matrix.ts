@@ -98,7 +98,8 @@ class MatrixView {
     await this.picture.loadView();
     const parts = this.picture.exportParts();
     if (parts === null) throw new Error("the matrix is empty: show more tokens, then export it again");
-    return exportMatrix({ ...parts, title: exportTitle(this.context, this.series()), lines: exportLines(this.context) });
+    const series = this.series();
+    return exportMatrix({ ...parts, title: exportTitle(this.context, series), lines: exportLines(this.context, series) });
   }
 
   private onSelection(next: Selection, before: Selection): void {

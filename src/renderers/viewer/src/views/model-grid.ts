@@ -4,7 +4,7 @@ import { rowStep, type ThumbnailGrid } from "../draw/thumbnails";
 import { visibleRows } from "../draw/token-column-rows";
 import { element, freshId, refill } from "../shell/dom";
 import { HEADER_HEIGHT, MARGIN } from "./model-layout";
-import type { GridCell, GridLine } from "./model-lines";
+import { hasCaptions, type GridCell, type GridLine } from "./model-lines";
 import { ModelRow } from "./model-row";
 import type { HeadPlace, ModelTiles } from "./model-tiles";
 import { directionText } from "./model-words";
@@ -136,9 +136,10 @@ export class ModelGrid {
 
   /** Numbers of heads; where each row has an order of its own, what that order is. */
   private writeHeader(columns: number): void {
-    const { order, ranked, descending, only, pattern } = this.context.store.selection;
+    const { selection } = this.context.store;
+    const { order, ranked, descending } = selection;
     const corner = element("div", { class: "attn-model-corner attn-muted", role: "columnheader" }, ranked ? "Rank" : "Layer");
-    if (ranked || order !== "number" || (only && pattern !== "")) {
+    if (hasCaptions(this.context.trace, selection)) {
       const words = order === "number" ? "" : `${directionText(order, descending)} →`;
       refill(this.header, corner, element("div", { class: "attn-model-order attn-muted", role: "columnheader" }, words));
       return;

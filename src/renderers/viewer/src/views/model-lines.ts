@@ -28,8 +28,15 @@ export interface GridLine {
 export type LineChoice = Pick<Selection, "layer" | "item" | "order" | "descending" | "ranked" | "pattern" | "only">;
 
 /** Whether heads have names of their own, as the columns' numbers do not tell which they are. */
-export function hasCaptions({ order, ranked, only, pattern }: LineChoice): boolean {
-  return order !== "number" || ranked || (only && pattern !== "");
+export function hasCaptions(trace: TraceInfo, { layer, order, ranked, only, pattern }: LineChoice): boolean {
+  return order !== "number" || ranked || (only && pattern !== "") || !columnsAgree(trace, layer);
+}
+
+/** Whether the heads of a column have one number in all layers; they have not where other heads of each were selected. */
+function columnsAgree(trace: TraceInfo, layer: number): boolean {
+  const numbers: number[] = [];
+  const agrees = (number: number, column: number): boolean => (numbers[column] ??= number) === number;
+  return groupOf(trace, layer).layers.every((place) => trace.layers[place]?.heads.every(agrees) ?? true);
 }
 
 /** `columns`: heads in a row of a ranked list. */

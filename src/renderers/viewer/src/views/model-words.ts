@@ -12,7 +12,7 @@ import type { ViewContext } from "./view";
 export const ORDERS: readonly (readonly [HeadFigure, string])[] = [
   ["number", "number"],
   ["entropy", "entropy"],
-  ["maxWeight", "largest weight"],
+  ["maxWeight", "mean maximum"],
   ["distance", "mean distance"],
   ["pattern", "pattern"],
 ];

@@ -150,7 +150,7 @@ class ModelView {
 
   private caption(): number {
     const { selection } = this.context.store;
-    if (!hasCaptions(selection)) return 0;
+    if (!hasCaptions(this.context.trace, selection)) return 0;
     return selection.order === "number" ? CAPTION : TWO_LINES;
   }
 

@@ -30,6 +30,9 @@ export function whyNoVectors(layer: LayerInfo): string {
   return `Layer ${layer.index} (${layer.name}) comes without its query and key vectors, so its weights cannot be taken apart here.`;
 }
 
+export const NOTHING_LISTED =
+  "No token is left to explain: all are padding, hidden or filtered out. Choose another batch item, or show all tokens again in another view.";
+
 /** Places of the layers that can be shown. */
 export function layersWithVectors(trace: TraceInfo): number[] {
   return trace.layers.flatMap((layer, place) => (layer.vectors === null ? [] : [place]));

@@ -15,7 +15,7 @@ import { exportNeuron } from "./neuron-export";
 import { NeuronInput, NEURON_HELP } from "./neuron-input";
 import { QueryList } from "./neuron-list";
 import { NeuronTable } from "./neuron-table";
-import { arithmeticNotes, defaultQuery, layersWithVectors, whyNoVectors } from "./neuron-words";
+import { arithmeticNotes, defaultQuery, layersWithVectors, NOTHING_LISTED, whyNoVectors } from "./neuron-words";
 import type { View, ViewContext } from "./view";
 
 export function createNeuronView(): View {
@@ -93,7 +93,7 @@ class NeuronView {
   }
 
   async toSvg(): Promise<SVGSVGElement> {
-    if (this.table?.style === null || this.table === null) throw new Error("there are no vectors to export for this layer: choose a layer that has them");
+    if (this.table?.style === null || this.table === null) throw new Error("there is nothing to export: choose a layer that has query and key vectors, and show some of its tokens");
     const { title, headName, formula, verdict, notes } = this.elements;
     const { trace, store } = this.context;
     const source = `${this.context.layer().name} · ${trace.precision.sentence}`;
@@ -109,12 +109,13 @@ class NeuronView {
     const { body, root } = this.elements;
     this.data = null;
     this.wanted = "";
-    root.toggleAttribute("data-empty", layer.vectors === null);
-    if (layer.vectors === null) {
+    const why = this.whyEmpty();
+    root.toggleAttribute("data-empty", why !== "");
+    if (why !== "") {
       this.ticket += 1;
       this.takeTableAway();
-      this.context.explain(whyNoVectors(layer));
-      body.replaceChildren(this.otherLayers());
+      this.context.explain(why);
+      body.replaceChildren(...(layer.vectors === null ? [this.otherLayers()] : []));
       return;
     }
     this.context.explain("");
@@ -125,6 +126,12 @@ class NeuronView {
     this.list.setTokens(this.context.reader.queries(), (query) => labelOf(axis, item, query));
     this.unseen = true;
     this.load();
+  }
+
+  private whyEmpty(): string {
+    const { context } = this;
+    if (context.layer().vectors === null) return whyNoVectors(context.layer());
+    return context.reader.queries().length === 0 || context.reader.keys().length === 0 ? NOTHING_LISTED : "";
   }
 
   private biasUse(): BiasUse {

@@ -47,6 +47,13 @@ it("averages heads and layers", async () => {
   expect(reader.notes()).toHaveLength(2);
 });
 
+it("averages no layers whose heads are others", () => {
+  const layers = [layerInfo(3, 3), layerInfo(3, 3, { index: 1, heads: [0, 5] }), layerInfo(3, 3, { index: 2 })];
+  const trace = traceInfo(axisInfo(3), layers);
+  const store = new Store(trace, { ...firstSelection(trace), meanLayers: true });
+  expect(createReader({ trace } as TileSource, store).series()[1]).toMatchObject({ label: "mean of 2 layers, head 1", layers: [0, 2] });
+});
+
 it("discounts special tokens and keeps the sum of each row", async () => {
   const { reader, store } = setUp();
   store.select({ special: "discount", heads: [0] });

@@ -94,6 +94,7 @@ describe("controls", () => {
     expect(active.map((filter) => filter.text)).toEqual(["Mean of all layers", "Special tokens hidden", "Sink discounted", "A→B"]);
     const undone = Object.assign({}, ...active.map((filter) => filter.without));
     expect(undone).toEqual({ meanLayers: false, special: "show", sink: "show", pair: "all" });
+    expect(activeFilters({ ...first, pair: "AB" }, false)).toEqual([]);
   });
 
   it("shows what means something for the view", () => {
@@ -112,6 +113,8 @@ describe("controls", () => {
     };
     expect(relevantControls(first, withSegments([0, 0, 1]), layer)).toMatchObject({ pairs: true, special: true });
     expect(relevantControls(first, withSegments([0, 0, 0]), layer).pairs).toBe(false);
+    const oneSided = { ...withSegments([0, 0, 1]), axes: { ...withSegments([0, 0, 1]).axes, other: axisInfo(3) } };
+    expect(relevantControls(first, oneSided, { ...layer, queryAxis: "other" }).pairs).toBe(false);
     expect(relevantControls(first, plain, layer)).toMatchObject({ groups: false, pairs: false });
   });
 });

@@ -14,7 +14,7 @@ function sourceOf(
     ...traceInfo(axisInfo(size), [layer]),
     blocks: Object.fromEntries(Object.entries(blocks).map(([name, { block }]) => [name, block])),
   };
-  return new EmbeddedSource(info, (name) => {
+  return new EmbeddedSource(info, async (name) => {
     const found = blocks[name];
     return found ? deflateSync(Uint8Array.from(found.bytes)).toString("base64") : null;
   });

@@ -39,7 +39,7 @@ function topSource(heads: readonly number[][][], top: number, causal: number | n
   const block = { encoding: "top", top, values: "log8", index: "uint16", least: LEAST, causal } as const;
   const info: EmbeddedInfo = { ...traceInfo(axisInfo(size), [layer]), blocks: { "weights-0": block } };
   const bytes = deflateSync(Uint8Array.from([...low, ...low.map(() => 0), ...codes]));
-  return new EmbeddedSource(info, (name) => (name === "weights-0" ? bytes.toString("base64") : null));
+  return new EmbeddedSource(info, async (name) => (name === "weights-0" ? bytes.toString("base64") : null));
 }
 
 const whole = (stop: number): Range => ({ start: 0, stop });

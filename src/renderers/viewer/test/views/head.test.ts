@@ -182,6 +182,12 @@ describe("the rows of a pair's tooltip", () => {
     expect(rows.at(-1)?.value).toBe("≤ 0.04");
   });
 
+  it("count what is not held for as much as it may be", () => {
+    const unheld = weights.map((entry) => (entry.label === "head 5" ? { ...entry, weight: Number.NaN, most: 0.061 } : entry));
+    expect(pairRows(context, unheld, 4).at(-1)?.value).toBe("< 0.061");
+    expect(pairRows(context, weights.map((entry) => ({ ...entry, weight: null })), 4).at(-1)?.value).toBe("");
+  });
+
   it("leave none out where there are few", () => {
     const labels = pairRows(context, weights.slice(0, 6), null).map(({ label }) => label);
     expect(labels).toEqual(["head 1", "head 3", "head 0", "head 5", "head 4", "head 2"]);

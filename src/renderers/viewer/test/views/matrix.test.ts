@@ -7,7 +7,7 @@ import { cameraFor, clampCamera, fitMatrix, mostZoom, visibleWindow } from "../.
 import { patchWeights } from "../../src/views/matrix-inset";
 import { boundaries, layoutMatrix, sidePlace } from "../../src/views/matrix-layout";
 import { byWeight, edgeOf, readOrder, type MatrixOrder } from "../../src/views/matrix-order";
-import { numberText } from "../../src/views/matrix-paint";
+import { boundedText, numberText } from "../../src/views/matrix-paint";
 import { piecesOf } from "../../src/views/matrix-pieces";
 import { placeOfLargest, readPointed } from "../../src/views/matrix-pointed";
 import { cellAt, emptyRows, weightAt } from "../../src/views/matrix-scene";
@@ -340,6 +340,13 @@ test("rows without any weight are found", () => {
 test("numbers in cells have as many decimals as fit, and nothing is written for nothing", () => {
   expect([0, 0.98765, 0.0004, -0.25, Number.NaN].map((value) => numberText(value, 3))).toEqual(["", "0.988", "<.001", "−0.250", "NaN"]);
   expect(numberText(0.004, 2)).toBe("<.01");
+});
+
+test("a number of which only a part is held says that it is at least so much, where there is room", () => {
+  expect(boundedText("0.050", "0.050", 50)).toBe("0.050");
+  expect(boundedText("0.050", "0.081", 50)).toBe("≥0.050");
+  expect(boundedText("0.05", "0.08", 30)).toBe("");
+  expect(boundedText("<.001", "0.081", 50)).toBe("");
 });
 
 test("sentence boundaries stand where the segment changes among the rows shown", () => {
