@@ -13,27 +13,15 @@ const ALWAYS_OF_MANY = 2;
 /** However weak they are, these can be seen. */
 const SEEN_LEVEL = 16;
 
-/** Adds all lines that have at least one end in the window. */
-export function collectAll(
-  lines: LineBuffer,
-  weights: HeadWeights,
-  listing: Listing,
-  visible: { readonly queries: VisibleRows; readonly keys: VisibleRows },
-  scale: StrengthScale,
-): void {
-  const { queries, keys } = visible;
+/**
+ * Adds the lines of the queries in the window, wherever their keys are. Those of other queries would come in from the
+ * edge by the thousand, as a wedge that hides the rest, wherever many tokens attend to one; pointing at a key shows them.
+ */
+export function collectAll(lines: LineBuffer, weights: HeadWeights, listing: Listing, queries: VisibleRows, scale: StrengthScale): void {
   for (let series = 0; series < weights.series.length; series++) {
     for (let row = queries.first; row < queries.last; row++) {
       const cells = weights.row(series, listing.queries[row]!);
       if (cells !== null) collect(cells, listing.keys, scale, (other, level) => lines.push(row, other, series, level));
-    }
-    for (let row = keys.first; row < keys.last; row++) {
-      const cells = weights.column(series, listing.keys[row]!);
-      if (cells === null) continue;
-      collect(cells, listing.queries, scale, (other, level) => {
-        // Lines of queries in the window are there already.
-        if (other < queries.first || other >= queries.last) lines.push(other, row, series, level);
-      });
     }
   }
 }

@@ -54,7 +54,7 @@ export class HeadPainter {
     this.stress(elements, null);
     this.lines.clear();
     if (figures !== null) collectFigures(this.lines, figures, scale, scene.kind === "query" ? scene.other : null);
-    else if (scene.kind === "all") collectAll(this.lines, this.weights, listing, { queries: queries.visible, keys: keys.visible }, scale);
+    else if (scene.kind === "all") collectAll(this.lines, this.weights, listing, queries.visible, scale);
     const parts: HeadPictureParts = {
       layout: scroll.layout,
       queries: { size: queries.size, offset: queries.offset },

@@ -130,7 +130,7 @@ export function drawnSentence({ drawn, found, threshold, always, series }: Drawn
   }
   const from = threshold > 0 ? `weights from ${least}` : "all weights";
   if (drawn < found) return `The strongest ${grouped(drawn)} of ${grouped(found)} lines; ${from}.`;
-  return `${lines} in sight; ${from}.`;
+  return `${lines} from tokens in sight; ${from}.`;
 }
 
 function quoted(token: ColumnToken | undefined): string {

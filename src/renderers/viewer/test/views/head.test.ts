@@ -5,7 +5,7 @@ import { usualWidth } from "../../src/draw/token-column-width";
 import { heightsOf, nearby, standsOut } from "../../src/views/head-ends";
 import { figuresOf, isKnown, type Figures } from "../../src/views/head-figures";
 import { legendSamples, sampleText } from "../../src/views/head-legend";
-import { alwaysDrawn, collectFigures } from "../../src/views/head-lines";
+import { alwaysDrawn, collectAll, collectFigures } from "../../src/views/head-lines";
 import { columnTokens, listingOf, partsOf } from "../../src/views/head-listing";
 import { lineAt, type DrawnLines } from "../../src/views/head-pick";
 import { drawingOrder } from "../../src/views/head-picture";
@@ -54,6 +54,23 @@ describe("the lines of a single token", () => {
 
   it("are fewer a head where there are many heads", () => {
     expect([1, 2, 4, 12, 32].map(alwaysDrawn)).toEqual([10, 8, 4, 2, 2]);
+  });
+});
+
+describe("the lines of all tokens", () => {
+  it("are those of the queries in the window, to any key", () => {
+    const size = 6;
+    const positions = Array.from({ length: size }, (_, position) => position);
+    const values = Float32Array.from({ length: size * size }, () => 0.5);
+    const weights = {
+      series: [{}],
+      row: (_: number, query: number) => ({ values, most: undefined, start: query * size, step: 1, from: 0 }),
+    } as unknown as HeadWeights;
+    const listing = { queries: positions, keys: positions } as unknown as Parameters<typeof collectAll>[2];
+    const lines = new LineBuffer();
+    collectAll(lines, weights, listing, { first: 2, last: 4 }, linear());
+    const found = Array.from({ length: lines.length }, (_, line) => [lines.query[line], lines.key[line]]);
+    expect(found).toEqual([2, 3].flatMap((query) => positions.map((key) => [query, key])));
   });
 });
 
@@ -196,8 +213,8 @@ describe("the rows of a pair's tooltip", () => {
 
 test("the sentence below the picture says which lines there are", () => {
   const counts = { drawn: 24, found: 24, threshold: 0.02, always: 0, series: 12 };
-  expect(drawnSentence(counts)).toBe("24 lines in sight; weights from 0.02.");
-  expect(drawnSentence({ ...counts, drawn: 1, found: 1, threshold: 0 })).toBe("1 line in sight; all weights.");
+  expect(drawnSentence(counts)).toBe("24 lines from tokens in sight; weights from 0.02.");
+  expect(drawnSentence({ ...counts, drawn: 1, found: 1, threshold: 0 })).toBe("1 line from tokens in sight; all weights.");
   expect(drawnSentence({ ...counts, found: 9000, drawn: 6000 })).toBe("The strongest 6,000 of 9,000 lines; weights from 0.02.");
   expect(drawnSentence({ ...counts, always: 2 })).toBe("Each head’s strongest 2 and all weights from 0.02: 24 lines.");
 });
