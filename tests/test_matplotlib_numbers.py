@@ -204,3 +204,35 @@ def test_patches(extra: int, query: int) -> None:
             for row in range(rows):
                 for column in range(columns):
                     assert found[row, column] == pytest.approx(weights[1, head, query, extra + row * columns + column])
+
+
+def trace_of_heads(*head_numbers: tuple[int, ...]) -> attncore.AttentionTrace:
+    """A layer for each of these selections out of six heads."""
+    layers = [layer.with_heads(heads) for layer, heads in zip(example_trace(3, 6), head_numbers, strict=False)]
+    return attncore.AttentionTrace(tuple(layers), example_trace().axes)
+
+
+@pytest.mark.parametrize("view", ["model", "summary"])
+def test_columns_of_heads_have_the_models_own_numbers(view: str) -> None:
+    """Those of the longest layer, where all agree; where they do not, no column claims a number."""
+    ax = figure_of(trace_of_heads((4, 1), (4,)), view=view).axes[0 if view == "model" else 3]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["4", "1"]
+    ax = figure_of(trace_of_heads((4, 1), (3, 1)), view=view).axes[0 if view == "model" else 3]
+    assert [label.get_text() for label in ax.get_xticklabels()] == []
+    assert ax.get_xlabel() == "heads, as each layer has them"
+
+
+@pytest.mark.parametrize("view", ["model", "summary"])
+def test_no_other_batch_item_is_drawn_than_the_one_asked_for(view: str) -> None:
+    """It is named in the title, and one that there is not is refused."""
+    trace = example_trace(batch=3)
+    assert "item 1 of 3" in attncore.render(trace, "matplotlib", view=view, batch=1).title
+    with pytest.raises(attncore.SelectionError, match="3 batch item"):
+        attncore.render(trace, "matplotlib", view=view, batch=3)
+
+
+def test_numbers_in_cells_are_the_weights() -> None:
+    """Those above 1 and below 0 too, which no softmax gives."""
+    weights = np.array([[[[1.0, 0.996, 2.5, -0.25]]]])
+    (ax, *_) = figure_of(attncore.AttentionTrace.from_arrays([weights]), view="matrix").axes
+    assert [text.get_text() for text in ax.texts] == ["1", "1", "2.50", "-0.25"]

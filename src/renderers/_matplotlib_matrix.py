@@ -106,5 +106,6 @@ def _write_values(ax: Axes, weights: Any, image: Any, inches: float, *, always: 
     for (row, column), weight in np.ndenumerate(weights):
         if np.isfinite(weight):
             color = "0.1" if light[row, column] else "0.95"
-            shown = f"{weight:.2f}".removeprefix("0") if weight < 0.995 else "1"
+            shown = f"{weight:.2f}".removeprefix("0")
+            shown = "1" if shown == "1.00" else shown
             ax.text(column, row, shown, ha="center", va="center", fontsize=size, color=color, in_layout=False)

@@ -15,7 +15,7 @@ from ._matplotlib_cells import cells_of, real_positions
 from ._matplotlib_layout import label_bar, put_title, rooms
 from ._matplotlib_scale import Scale
 from ._matplotlib_text import fitting_numbers
-from ._matplotlib_titles import model_name
+from ._matplotlib_titles import head_columns, item_of, model_name
 
 _MOST = 32
 _GAP = 1.15  # from one map to the next, by a map's side
@@ -26,7 +26,7 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
     """Draw it and return its title."""
     if not len(trace):
         raise UnavailableError("the trace has no layers to draw the heads of")
-    subjects = [Subject.of(trace, place, None, min(batch, _last_item(trace, place))) for place in range(len(trace))]
+    subjects = [Subject.of(trace, place, None, batch) for place in range(len(trace))]
     maps = [_maps(subject) for subject in subjects]
     columns = max(len(own) for own in maps)
     side = min(_PANEL, _LARGEST / max(columns, len(maps)))
@@ -51,18 +51,15 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
     ax.spines[:].set_visible(False)
     bar = scale.bar(ax.figure, image, ax)
     meaning = scale.describe("attention weight" if _is_whole(subjects) else "weight, summed over keys of a cell")
-    title = f"{model_name(trace)}: every head, queries down and keys across"
+    title = f"{model_name(trace)}: every head, queries down and keys across{item_of(trace, batch)}"
+    name, heads = head_columns(trace)
     for across, down in rooms(ax, (width, height)):
-        _number(ax.xaxis, "head", range(columns), fitting_numbers(range(columns), across))
+        _number(ax.xaxis, name, heads, fitting_numbers(heads, across))
         layers = [subject.layer.index for subject in subjects]
         _number(ax.yaxis, "layer", layers, fitting_numbers(layers, down, upright=True))
         put_title(ax, title, canvas.owns_room)
         label_bar(bar, meaning)
     return title
-
-
-def _last_item(trace: AttentionTrace, place: int) -> int:
-    return trace[place].shape[0] - 1
 
 
 def _maps(subject: Subject) -> Array:

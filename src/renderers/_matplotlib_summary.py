@@ -16,7 +16,7 @@ from ._matplotlib_canvas import Canvas
 from ._matplotlib_layout import put_figure_title, rooms
 from ._matplotlib_scale import Scale
 from ._matplotlib_text import families, fitting_numbers, font_size, widest, wrapped
-from ._matplotlib_titles import model_name
+from ._matplotlib_titles import head_columns, item_of, model_name
 
 _ROWS = 256  # of queries looked at, evenly spaced
 # What is shown: the field of the statistics, its name, and the range where it has one.
@@ -50,14 +50,15 @@ def draw_summary(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale
         bar = figure.colorbar(image, ax=panel, aspect=18)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=font_size("xtick.labelsize") * 0.8)
-    title = f"{model_name(trace)}: what its heads attend to"
+    title = f"{model_name(trace)}: what its heads attend to{item_of(trace, batch)}"
+    columns_name, heads = head_columns(trace)
     put_figure_title(figure, title)
     for across, down in rooms(panels[0, 0], (width, height)):
         for panel, (_, name, _) in zip(panels.flat, _SHOWN, strict=True):
-            _label(panel, name, list(range(columns)), [layer.index for layer in trace], (across, down))
+            _label(panel, name, heads, [layer.index for layer in trace], (across, down))
         size = min(font_size("axes.labelsize"), down / widest(["layer"], 1.0))
         for panel in panels[-1]:
-            panel.set_xlabel("head", fontsize=size)
+            panel.set_xlabel(columns_name, fontsize=size)
         for panel in panels[:, 0]:
             panel.set_ylabel("layer", fontsize=size)
     return title

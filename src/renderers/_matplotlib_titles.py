@@ -22,6 +22,21 @@ def about(subject: Subject) -> list[str]:
     return parts
 
 
+def item_of(trace: AttentionTrace, batch: int) -> str:
+    """Such as ``, item 1 of 3``, for a title of all layers; nothing where there is one item."""
+    items = max(layer.shape[0] for layer in trace)
+    return f", item {batch} of {items}" if items > 1 else ""
+
+
+def head_columns(trace: AttentionTrace) -> tuple[str, list[int]]:
+    """What columns of heads are called, and the head's own number of each; none where layers have others there."""
+    numbers = [layer.head_numbers() for layer in trace]
+    longest = max(numbers, key=len)
+    if all(own == longest[: len(own)] for own in numbers):
+        return "head", list(longest)
+    return "heads, as each layer has them", []
+
+
 def model_name(trace: AttentionTrace) -> str:
     """The model's class or function."""
     return clean(trace.provenance.model.rpartition(".")[2], 48) if trace.provenance.model else "attention"
