@@ -183,6 +183,7 @@ def _score(
     factors = Operands(sides[0], sides[1], tags[0], tags[1])
     products.sites.recorder.held.remember(factors, "first", "second")
     role = Scores(factors, row_factors, column_factors)
+    role.lead = tuple(dims[result.index(label)] for label in lead)
     inner = [kind_of(dims_of[0][first.index(label)]) for label in contracted]
     role.contracted = inner[0] if len(set(inner)) == 1 else "unknown"
     products.table.set(

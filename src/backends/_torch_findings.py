@@ -52,6 +52,8 @@ def _arranged_like(before: Tensor, entry: Softmax, weights: Tensor, tag: Tag) ->
 
 def arranged_or_none(layout: Layout, tensor: Tensor, *, queries: bool = False) -> Tensor | None:
     """The tensor in the layout, or None where its dimensions do not follow the weights'."""
+    if tensor.is_complex():  # numpy's side of the trace holds real numbers
+        return None
     try:
         return layout.apply(tensor.detach(), rows_are_queries=queries)
     except (CannotMapError, RuntimeError):
@@ -98,6 +100,8 @@ def check_plain_tensor(*tensors: Tensor) -> None:
     for tensor in tensors:
         if tensor.is_nested:
             raise CannotMapError("nested (jagged) tensors have no single (query, key) matrix")
+        if tensor.layout is not torch.strided:
+            raise CannotMapError("sparse tensors are not followed")
         if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
             raise CannotMapError("inside torch.func.vmap or grad, where tensors stand for many; capture outside of it")
 
@@ -108,6 +112,7 @@ def notes_on(entry: Softmax, tag: Tag) -> tuple[str, ...]:
         "dropout": "dropout is applied after these weights",
         "head mixing": "heads are mixed after these weights (talking heads)",
         "sliced": "a column of the softmax was cut off (a sink), so rows may sum below 1",
+        "pieces": "the model uses these weights piece by piece",
     }
     notes = [said[change] for change in dict.fromkeys(tag.changes) if change in said]
     other = [change for change in dict.fromkeys(tag.changes) if change not in said]

@@ -179,7 +179,7 @@ class Products:
         orders = [tag.order for tag in (first_tag, second_tag) if tag is not None]
         operands = Operands(first.detach(), second.detach().transpose(-1, -2), first_tag, second_tag)
         self.sites.recorder.held.remember(operands, "first", "second")
-        scores = Scores(operands, tuple(row), (key,))
+        scores = Scores(operands, tuple(row), (key,), lead=tuple(lead))
         scores.contracted = kind_of(first_dims[-1])
         self.table.set(
             out, Tag(dims=(*lead, row, (key,)), order=worst_order(orders), role=scores, key=key, projected=True)

@@ -224,11 +224,15 @@ class Recorder:
                 setattr(record, name, None)
             record.scoring, record.computed_weights = None, None
 
-    def reject(self, record: Record, reason: str) -> None:
-        """Take back a record that turned out not to be a (query, key) matrix."""
+    def take_back(self, record: Record) -> None:
+        """Drop a record, because another takes its place or none does."""
         with self._lock:
             if record in self.records:
                 self.records.remove(record)
+
+    def reject(self, record: Record, reason: str) -> None:
+        """Take back a record that turned out not to be a (query, key) matrix."""
+        self.take_back(record)
         self.refuse(record.place, record.source, reason, record.shape)
 
     def refuse(

@@ -29,6 +29,7 @@ from ._torch_findings import (
 )
 from ._torch_gradient_hooks import GradientInto, OutputGradient, WeightsGradient
 from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of
+from ._torch_pieces import operands_of, whole_softmax
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
 from ._torch_rescaled import Rescaling
@@ -93,6 +94,7 @@ class Sites:
         key = Factor(size_of(dims[place]), kind_of(dims[place]))
         dims = (*dims[:place], (key,), *dims[place + 1 :])
         entry = Softmax(out.detach(), dims, key, scores, self.place.name, learned_scores=learned)
+        entry.order = tag.order if tag else "whole"
         entry.keys_first = along_rows and not along_columns
         self.recorder.held.remember(entry, "probabilities")
         if self.recorder.options.grad and out.requires_grad:
@@ -126,16 +128,25 @@ class Sites:
                     tag.role.uses += 1
 
     def _use(self, weights: Tensor, tag: Tag, values: Tensor, out: Tensor | None, values_are_parameters: bool) -> None:
-        assert tag.dims is not None
+        check_plain_tensor(weights, values)
         entry = tag.role if isinstance(tag.role, Softmax) else normalised_by_hand(weights, tag)
         entry.uses += 1
         if entry in self.softmaxes:
             self.softmaxes.remove(entry)  # or every layer's weights would live until the forward ends
+        assert tag.dims is not None
+        self._check_is_attention(entry, tag, tag.dims[-1], values_are_parameters)
         if entry.uses > 1:
-            self._used_again(entry, weights)
-            return
+            self._used_again(entry, tag, weights)
+        elif (whole := whole_softmax(entry, weights)) is not None:
+            self._use_whole(entry, tag, *whole)
+        else:
+            entry.used, entry.changes = (weights.data_ptr(), weights.shape), tag.changes
+            self._record(entry, tag, weights_to_keep(entry, tag, weights), values, out)
+
+    def _record(self, entry: Softmax, tag: Tag, weights: Tensor, values: Tensor | None, out: Tensor | None) -> None:
+        """Add a record of these weights, whose dimensions are those of ``tag``."""
+        assert tag.dims is not None
         lead, row, key = tag.dims[:-2], tag.dims[-2], tag.dims[-1]
-        self._check_is_attention(entry, tag, key, values_are_parameters)
         check_mappable(lead, row, key, tag.order, entry.scores.contracted if entry.scores else "unknown")
         if entry.scores is None and is_feature(row) and any(is_feature(dim) for dim in lead):
             raise CannotMapError("features normalised over positions and contracted with values (linear attention)")
@@ -145,9 +156,9 @@ class Sites:
             if entry.scores is not None
             else layout_of(lead, fresh((size_of(row),), "plain")[0])
         )
-        kept = layout.apply(weights_to_keep(entry, tag, weights))
+        kept = layout.apply(weights)
         operands = entry.scores.operands if entry.scores else None
-        query, key_vectors = self._operands(entry, layout)
+        query, key_vectors = operands_of(entry, layout, four_sizes(kept.shape))
         record = self._new_record(
             "softmax",
             kind=self._kind(
@@ -160,7 +171,7 @@ class Sites:
             weights=kept.detach(),
             query=query,
             key=key_vectors,
-            value=arranged_or_none(layout, values),
+            value=None if values is None else arranged_or_none(layout, values),
             scale=entry.scores.scale if entry.scores else None,
             span=common_span(operands.first_tag, operands.second_tag) if operands else None,
             notes=notes_on(entry, tag),
@@ -174,11 +185,27 @@ class Sites:
             record.gradient_of_output = WeightsGradient(entry, layout)
         self.recorder.add(record)
 
-    def _used_again(self, entry: Softmax, weights: Tensor) -> None:
-        """The same softmax multiplied twice: parts of its keys at a time, or once for each kind of values."""
+    def _use_whole(self, entry: Softmax, tag: Tag, weights: Tensor, dims: Dims) -> None:
+        """Weights that are used piece by piece are one attention."""
+        if not {"dropout"}.issuperset(tag.changes):
+            raise CannotMapError("one softmax was used piece by piece, and its pieces were changed before")
+        entry.used = None
+        whole = tag.replaced(dims=dims, order=entry.order, changes=(*tag.changes, "pieces"))
+        self._record(entry, whole, weights, None, None)
+
+    def _used_again(self, entry: Softmax, tag: Tag, weights: Tensor) -> None:
+        """The same softmax multiplied twice: once for each kind of values, or piece by piece."""
         record = None if entry.record is None else entry.record()
-        if record is not None and tuple(weights.shape[-2:]) != tuple(record.shape[-2:]):
+        if record is None or entry.used in (None, (weights.data_ptr(), weights.shape)):
+            return
+        if entry.used[1].numel() == entry.probabilities.numel():
+            return
+        whole = whole_softmax(entry, weights, any_piece=True)
+        if whole is None or record.reduced is not None:
             self.recorder.reject(record, "one softmax was split over several products (blockwise attention)")
+            return
+        self.recorder.take_back(record)
+        self._use_whole(entry, tag.replaced(changes=tuple({*tag.changes, *entry.changes})), *whole)
 
     def _check_is_attention(self, entry: Softmax, tag: Tag, key: Dim, values_are_parameters: bool) -> None:
         if values_are_parameters:
@@ -191,16 +218,6 @@ class Sites:
             )
         if entry.scores is None and any(factor.kind == "unknown" for factor in key):
             raise CannotMapError("a softmax with no query times key behind it, over a dimension of unknown meaning")
-
-    def _operands(self, entry: Softmax, layout: Layout) -> tuple[Tensor | None, Tensor | None]:
-        """Query and key vectors in the weights' layout, where they have one."""
-        scores = entry.scores
-        if scores is None:
-            return None, None
-        first, second = scores.operands.first, scores.operands.second
-        if entry.keys_first:
-            first, second = second, first
-        return arranged_or_none(layout, first, queries=True), arranged_or_none(layout, second)
 
     def check_pooled(self, *tags: Tag | None) -> None:
         """A pooling whose rows are contracted by another product was one half of linear attention."""

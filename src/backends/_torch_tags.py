@@ -30,7 +30,7 @@ class Scores:
     """Products of queries and keys on their way to a softmax.
 
     ``operands`` are those of the (first) product; ``rows`` and ``columns`` are the score dimensions that come from one
-    of them only.
+    of them only, and ``lead`` those that both have.
     """
 
     operands: Operands
@@ -39,6 +39,7 @@ class Scores:
     scale: float | None = 1.0
     steps: tuple[str, ...] = ()
     contracted: Kind = "unknown"
+    lead: Dims = ()
 
 
 @dataclass(eq=False)
@@ -46,7 +47,8 @@ class Softmax:
     """The result of one softmax and what became of it.
 
     ``learned_scores``: its scores come from a parameter. ``keys_first``: the product behind it was key times query.
-    ``uses`` counts the products with values; ``lost`` says why its key dimension can no longer be followed.
+    ``uses`` counts the products with values, and ``used`` is the memory and shape of what the first took, unless
+    that was recorded as a piece of the whole. ``lost`` says why its key dimension can no longer be followed.
     """
 
     probabilities: torch.Tensor
@@ -58,7 +60,10 @@ class Softmax:
     keys_first: bool = False
     by_hand: bool = False
     gradient: torch.Tensor | None = None
+    order: Order = "whole"
     uses: int = 0
+    used: tuple[int, torch.Size] | None = None
+    changes: tuple[str, ...] = ()
     lost: str = ""
     record: weakref.ref[Any] | None = None
 
