@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attncore.scoring import Scoring
 from attncore.testing import example_trace
-from attncore.weights import SelectedHeads
+from attncore.weights import RecomputedWeights, SelectedHeads
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -30,3 +31,20 @@ def test_selecting_heads_of_a_trace(lazy: bool) -> None:
     layer = trace.select(heads=[1, 2, 5])[1]
     assert list(layer.head_numbers()) == [1, 2, 5]
     np.testing.assert_allclose(np.asarray(layer.weights), np.asarray(trace[1].weights)[:, [1, 2, 5]], rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("heads", [[5, 4, 3, 2, 1, 0], [2], [1, 4]])
+@pytest.mark.parametrize("batch", [(), (1,), (2,)], ids=["shared", "one item", "two items"])
+def test_a_bias_and_a_mask_follow_their_heads(heads: list[int], batch: tuple[int, ...]) -> None:
+    """Whether batch items share them without an axis of their own, or have one each."""
+    trace = example_trace(n_heads=6, batch=2, lazy=True)
+    random = np.random.default_rng(0)
+    bias = random.standard_normal((*batch, 6, 12, 12)).astype(np.float32)
+    mask = np.tril(random.random((*batch, 6, 12, 12)) < 0.7)
+    scoring = Scoring(scale=0.2, bias=bias, mask=mask)
+    query, key = trace[0].query, trace[0].key
+    assert query is not None
+    assert key is not None
+    layer = trace[0].replaced(stored_weights=RecomputedWeights(query, key, scoring), scoring=scoring)
+    selected = layer.with_heads(heads)
+    np.testing.assert_allclose(np.asarray(selected.weights), np.asarray(layer.weights)[:, heads], rtol=0, atol=1e-6)

@@ -215,8 +215,10 @@ def _scoring_of(scoring: Scoring | None, heads: tuple[int, ...]) -> Scoring | No
         return None
 
     def chosen(array: ArrayLike | None) -> ArrayLike | None:
-        has_heads = array is not None and len(array.shape) == 4 and array.shape[1] != 1
-        return HeadsOf(array, heads) if has_heads and array is not None else array
+        # The last three axes are (heads, query, key), as where ALiBi is the same for all batch items.
+        if array is None or len(array.shape) < 3 or array.shape[-3] == 1:
+            return array
+        return HeadsOf(array if len(array.shape) == 4 else np.asarray(array)[None], heads)
 
     sinks = None if scoring.sinks is None else np.asarray(scoring.sinks)[list(heads)]
     return replace(scoring, mask=chosen(scoring.mask), bias=chosen(scoring.bias), sinks=sinks)
