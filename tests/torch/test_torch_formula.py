@@ -15,6 +15,11 @@ CASES = [
     for causal in (False, True)
     for masked in (False, True)
     for biased in (False, True)
+] + [
+    # Long ones are computed by blocks of rows.
+    (rows, columns, kv_heads, True, False, False)
+    for rows, columns in ((130, 130), (129, 300), (300, 129), (257, 3))
+    for kv_heads in (2, 6)
 ]
 
 
@@ -48,3 +53,14 @@ def test_the_formula(rows: int, columns: int, kv_heads: int, causal: bool, maske
     )
     found = probabilities(torch.from_numpy(query), torch.from_numpy(key), scoring)
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shared", ["query", "key"])
+def test_what_all_batch_items_share(shared: str) -> None:
+    """A query or key of one batch item serves all."""
+    random = torch.Generator().manual_seed(0)
+    sizes = {"query": 3, "key": 3, shared: 1}
+    query, key = (torch.randn(sizes[name], 2, 200, 4, generator=random) for name in ("query", "key"))
+    whole = probabilities(query.expand(3, -1, -1, -1), key.expand(3, -1, -1, -1), TorchScoring(0.5, causal=True))
+    found = probabilities(query, key, TorchScoring(0.5, causal=True))
+    torch.testing.assert_close(found, whole)
