@@ -150,7 +150,9 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Numbers that depend on no tensor's contents: iota, zeros, random bits."""
+    """Numbers that depend on no tensor's contents: iota, zeros, and random bits, which are marked as such."""
+
+    random: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Atom:
 Axis = tuple[Atom, ...]
 Axes = tuple[Axis, ...]
 Lookup = Callable[[Value], Axes]
+IsData = Callable[[Value], bool]
 
 
 def single(length: int | None, tags: frozenset[str] = frozenset(), place: tuple[int, ...] | None = None) -> Axis:
@@ -157,13 +158,13 @@ def cut(axis: Axis, before: int | None, after: int | None) -> Axis:
     return single(after, tags_of(axis), place)
 
 
-def transferred(node: Node, lookup: Lookup) -> tuple[Axes, ...]:
+def transferred(node: Node, lookup: Lookup, is_data: IsData) -> tuple[Axes, ...]:
     """The axes of a node's outputs, given those of its inputs; regions are not for this function."""
     operation = node.operation
     if isinstance(operation, Opaque):
         return tuple(_opaque(node, number, lookup) for number in range(len(node.outputs)))
     shape = node.outputs[0].shape
-    axes = _one_output(node, lookup)
+    axes = _one_output(node, lookup, is_data)
     fitted = tuple(axis if length != 1 else _units(axis) for axis, length in zip(axes, shape, strict=True))
     return (fitted, *(_fresh(output) for output in node.outputs[1:]))
 
@@ -177,7 +178,7 @@ def _fresh(value: Value) -> Axes:
     return tuple(single(length) for length in value.shape)
 
 
-def _one_output(node: Node, lookup: Lookup) -> Axes:
+def _one_output(node: Node, lookup: Lookup, is_data: IsData) -> Axes:
     operation, output = node.operation, node.outputs[0]
     if isinstance(operation, Fill) or not node.inputs:
         return _fresh(output)
@@ -185,7 +186,7 @@ def _one_output(node: Node, lookup: Lookup) -> Axes:
     before, after = node.inputs[0].shape, output.shape
     match operation:
         case Elementwise():
-            return _elementwise(node.inputs, after, lookup)
+            return _elementwise(node.inputs, after, lookup, is_data)
         case Contract():
             return _contracted(operation, source, lookup(node.inputs[1]))
         case Reduce():
@@ -214,7 +215,7 @@ def _one_output(node: Node, lookup: Lookup) -> Axes:
         case Gather():
             return _gathered(operation, node, lookup)
         case Concatenate():
-            return _concatenated(operation, node, lookup)
+            return _concatenated(operation, node, lookup, is_data)
         case Update():
             return _updated(source, node.inputs[1], after, lookup)
         case Slice() | Pad():
@@ -222,15 +223,27 @@ def _one_output(node: Node, lookup: Lookup) -> Axes:
     return _fresh(output)
 
 
-def _elementwise(inputs: Sequence[Value], shape: Sequence[int | None], lookup: Lookup) -> Axes:
+def _elementwise(inputs: Sequence[Value], shape: Sequence[int | None], lookup: Lookup, is_data: IsData) -> Axes:
     result: list[Axis] = [()] * len(shape)
-    for one in inputs:
+    for one in _data_first(inputs, is_data):
         offset = len(shape) - len(one.shape)
         for at, axis in enumerate(lookup(one)):
             # A part written into something longer, or a row that is repeated, says nothing of the whole axis.
             if one.shape[at] == shape[at + offset] or one.shape[at] is None:
-                result[at + offset] = merged(result[at + offset], axis)
+                known = result[at + offset]
+                result[at + offset] = merged(known, _beside(known, axis, is_data(one)))
     return tuple(axis or single(length) for axis, length in zip(result, shape, strict=True))
+
+
+def _data_first(inputs: Sequence[Value], is_data: IsData) -> list[Value]:
+    return sorted(inputs, key=lambda one: not is_data(one))
+
+
+def _beside(known: Axis, axis: Axis, of_data: bool) -> Axis:
+    """What a further input says of an axis: learned positions beside those of data make no parameter's axis of it."""
+    if of_data or not {DATA, STATE} & tags_of(known):
+        return axis
+    return tuple(replace(atom, tags=atom.tags - {PARAMETER}) for atom in axis)
 
 
 def _updated(source: Axes, part: Value, shape: Sequence[int | None], lookup: Lookup) -> Axes:
@@ -266,14 +279,15 @@ def _gathered(operation: Gather, node: Node, lookup: Lookup) -> Axes:
     return tuple(axes)
 
 
-def _concatenated(operation: Concatenate, node: Node, lookup: Lookup) -> Axes:
+def _concatenated(operation: Concatenate, node: Node, lookup: Lookup, is_data: IsData) -> Axes:
     shape = node.outputs[0].shape
-    parts = [lookup(one) for one in node.inputs]
+    parts = [(lookup(one), is_data(one)) for one in _data_first(node.inputs, is_data)]
     result: list[Axis] = []
     for at, length in enumerate(shape):
         axis: Axis = ()
-        for part in parts:
-            axis = (*axis, *part[at]) if at == operation.axis else merged(axis, part[at])
+        for part, of_data in parts:
+            further = _beside(axis, part[at], of_data)
+            axis = (*axis, *further) if at == operation.axis else merged(axis, further)
         result.append(cut(axis, None, length) if at == operation.axis else axis)
     return tuple(result)
 

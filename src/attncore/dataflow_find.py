@@ -7,6 +7,7 @@ with the values. Nothing is known of architectures or names.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Softmax, Value
 from attncore.dataflow_axes import PARAMETER, Axes, tags_of
@@ -73,6 +74,7 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
         follower = Follower(one, nodes[number[one] + 1 :], provenance)
         met |= {arrival.product for arrival in follower.arrivals}
         for arrival in _own(follower.arrivals):
+            arrival = _whole_or_piece(follower, arrival, provenance)
             arrivals.setdefault((arrival.product, arrival.side), []).append((follower, arrival))
         if not follower.arrivals and follower.has_weights and _is_of_data(one, provenance):
             unused.append(one)
@@ -117,6 +119,14 @@ def _own(arrivals: list[Arrival]) -> list[Arrival]:
     for is_own in (lambda one: one.state.stage == "weights", lambda one: CHANGED not in one.state.notes):
         several = [one for one in several if is_own(one)] or several
     return several
+
+
+def _whole_or_piece(follower: Follower, arrival: Arrival, provenance: Provenance) -> Arrival:
+    """The arrival, with its own piece of the weights where nothing tells what the axes of the whole are."""
+    piece, roles = arrival.state.piece, roles_of(follower, arrival, provenance)
+    if piece is None or roles is None or arrival.state.is_changed or layouts_of(follower, arrival, roles) is not None:
+        return arrival
+    return replace(arrival, state=piece)
 
 
 def _is_of_data(node: Node, provenance: Provenance) -> bool:
@@ -201,7 +211,7 @@ def _site(
     query_source, key_source = _sources(provenance, query, key, layouts, roles)
     return Site(
         weights=state.weights,
-        query=query if "query" in layouts else None,
+        query=query if "query" in layouts and not state.pieced else None,
         key=key if "key" in layouts and not state.joined else None,
         value=value if "value" in layouts else None,
         layouts=layouts,
@@ -231,7 +241,7 @@ def _sources(
         return None, None
     of_query = position_tags(provenance.axes(query), layouts["query"])
     of_key = position_tags(provenance.axes(key), layouts["key"])
-    if not of_query and _is_learned(provenance.axes(query), layouts["query"]):
+    if not provenance.is_data(query) or (not of_query and _is_learned(provenance.axes(query), layouts["query"])):
         return "learned", of_key
     shared = of_query & of_key
     if not of_query or (shared and not provenance.are_repeated(shared)):

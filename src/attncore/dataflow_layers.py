@@ -49,7 +49,7 @@ class Identity:
 
 def layer_of(happened: Happened, identity: Identity, options: CaptureOptions, holding: Holding) -> AttentionLayer:
     """The layer of one attention."""
-    read = {role: happened.read(role) for role in _VECTORS}
+    read = _fitting({role: happened.read(role) for role in _VECTORS}, shape_of(happened))
     vectors = {role: None if array is None else holding.hold(array) for role, array in read.items()}
     scoring = _scoring(happened)
     layer = AttentionLayer(
@@ -68,6 +68,21 @@ def layer_of(happened: Happened, identity: Identity, options: CaptureOptions, ho
     if options.heads is not None:
         layer = layer.with_heads(options.heads)
     return _reduced(layer, options) if options.reduce is not None else layer
+
+
+def _fitting(vectors: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """The arrays that are of all the positions of weights of this shape: those of a piece say nothing of the whole."""
+    batch, heads, rows, columns = shape
+    query, key, value = (vectors[role] for role in _VECTORS)
+    if query is not None and query.shape[1:3] != (heads, rows):
+        query = None
+    if key is not None and (key.shape[2] != columns or heads % max(key.shape[1], 1)):
+        key = None
+    if value is not None and value.shape[2] != columns:
+        value = None
+    if query is not None and key is not None and max(query.shape[0], key.shape[0]) != batch:
+        query = key = None
+    return {"query": query, "key": key, "value": value}
 
 
 def _scoring(happened: Happened) -> Scoring | None:

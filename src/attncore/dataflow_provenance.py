@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from attncore.dataflow import Contract, Graph, Node, Opaque, Region, Value
+from attncore.dataflow import Contract, Fill, Graph, Node, Opaque, Reduce, Region, Value
 from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, merged, single, transferred
 
 _TURNS = 4
@@ -53,8 +53,8 @@ class Provenance:
             if isinstance(node.operation, Region):
                 self._region(node, node.operation)
                 continue
-            self._axes.update(zip(node.outputs, transferred(node, self.axes), strict=True))
-            if any(self.is_data(one) for one in node.inputs):
+            self._axes.update(zip(node.outputs, transferred(node, self.axes, self.is_data), strict=True))
+            if any(self.is_data(one) for one in node.inputs) and node.operation != Fill(random=True):
                 self._data.update(node.outputs)
 
     def _region(self, node: Node, region: Region) -> None:
@@ -159,6 +159,23 @@ def ancestors_of(value: Value, provenance: Provenance) -> set[Value]:
         else:
             waiting += one.node.inputs
     return seen
+
+
+def is_random(value: Value, provenance: Provenance) -> bool:
+    """Whether random numbers are in a value as they are: compared or scaled, not summed into something else."""
+    waiting, seen = [value], set[Value]()
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        if one.node is None:
+            waiting += [provenance.outside[one]] if one in provenance.outside else []
+        elif one.node.operation == Fill(random=True):
+            return True
+        elif not isinstance(one.node.operation, Contract | Reduce | Region | Opaque):
+            waiting += one.node.inputs
+    return False
 
 
 def _projecting(value: Value, provenance: Provenance) -> Iterator[Value]:

@@ -6,7 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from attncore.dataflow import Broadcast, Elementwise, Node, Reshape, Softmax, Transpose, Value, number_of
+from attncore.dataflow import (
+    Broadcast,
+    Concatenate,
+    Elementwise,
+    Node,
+    Pad,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+    Value,
+    number_of,
+)
 from attncore.dataflow_roles import Roles
 from attncore.dataflow_sites import Placed, ScoreSteps
 from attncore.dataflow_stages import Follower
@@ -85,6 +97,8 @@ def _before_softmax(follower: Follower, weights: Value) -> Value | None:
             found.append(node.inputs[0])
             continue
         if state.notes or node.operation in (Elementwise("select"), Elementwise("exp2"), Elementwise("max")):
+            return None
+        if isinstance(node.operation, Slice | Concatenate | Pad):  # a part of the weights, or more than them
             return None
         waiting += node.inputs
     return found[0] if len(set(found)) == 1 else None

@@ -30,7 +30,7 @@ from attncore.dataflow import (
     number_of,
 )
 from attncore.dataflow_axes import Atom, Axes, placed, transferred
-from attncore.dataflow_provenance import Provenance
+from attncore.dataflow_provenance import Provenance, is_random
 
 Stage = Literal["scores", "peak", "exp", "total", "log total", "inverse", "log weights", "weights"]
 
@@ -43,7 +43,11 @@ DEFERRED = "rows are divided by their sum only after the product with the values
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What a value is to the attention. ``summed`` are the axes the softmax runs over, ``weights`` its result."""
+    """What a value is to the attention. ``summed`` are the axes the softmax runs over, ``weights`` its result.
+
+    ``joined``: other scores are beside those of the product. ``pieced``: the weights were put together of pieces;
+    ``piece`` is what those of the product were before, if others are from elsewhere.
+    """
 
     stage: Stage
     weights: Value | None = None
@@ -52,6 +56,8 @@ class State:
     scaled: bool = False
     blocks: bool = False
     joined: bool = False
+    pieced: bool = False
+    piece: State | None = None
 
     def noted(self, note: str) -> State:
         """The same with a note, once."""
@@ -110,7 +116,7 @@ class Follower:
             return
         output = node.outputs[0]
         self._states[output] = state
-        self._marks[output] = transferred(node, self.axes)[0]
+        self._marks[output] = transferred(node, self.axes, self._provenance.is_data)[0]
 
     def _next(self, node: Node) -> State | None:
         states = [self._states.get(one) for one in node.inputs]
@@ -162,7 +168,11 @@ class Follower:
             if any(self._provenance.is_data(one) for one in others):
                 return replace(state, joined=True)
             return state.noted(SINK)
-        return replace(state, joined=True) if others else state
+        if state.stage not in ("weights", "exp"):
+            return replace(state, joined=True) if others else state
+        # Weights that are put together of pieces are the whole; beside others', the own piece is one by itself too.
+        whole = _advanced(state, node.outputs[0])
+        return replace(whole, joined=True, pieced=True, piece=state if others else None)
 
     def _pad(self, operation: Pad, state: State, output: Value) -> State | None:
         if state.stage != "scores":
@@ -227,31 +237,13 @@ class Follower:
             return None
         others = [one for one in node.inputs if one not in self._states]
         output = node.outputs[0]
+        if function in ("select", "mul") and any(is_random(one, self._provenance) for one in others):
+            return state.noted(DROPOUT)
         if function == "select":
-            return state.noted(DROPOUT) if state.scaled else _advanced(state, output)
+            return _changed(state, output) if state.scaled else _advanced(state, output)
         if function in ("mul", "div") and all(one.constant is not None and one.constant.size == 1 for one in others):
             return replace(state, scaled=True)
-        if function == "mul" and not any(self._is_learned_or_data(one) for one in others):
-            return state.noted(DROPOUT)
         return _changed(state, output)
-
-    def _is_learned_or_data(self, value: Value) -> bool:
-        if self._provenance.is_data(value):
-            return True
-        waiting, seen = [value], set()
-        while waiting:
-            one = waiting.pop()
-            if one in seen:
-                continue
-            seen.add(one)
-            if one.node is None:
-                if one.origin == "parameter":
-                    return True
-                if one in self._provenance.outside:
-                    waiting.append(self._provenance.outside[one])
-            else:
-                waiting += one.node.inputs
-        return False
 
     def _combined(self, function: str, node: Node, states: Sequence[State | None]) -> State | None:
         by_stage = {state.stage: state for state in states if state is not None}
@@ -298,7 +290,7 @@ class Follower:
             if state.stage == "exp" and places & keys and number_of(other) == 1:
                 # A sum of each row, written as a product with ones.
                 self._states[node.outputs[0]] = replace(state, stage="total", summed=places)
-                self._marks[node.outputs[0]] = transferred(node, self.axes)[0]
+                self._marks[node.outputs[0]] = transferred(node, self.axes, self._provenance.is_data)[0]
             elif state.stage in ("weights", "exp") and places & keys and (not state.summed or places & state.summed):
                 is_scaled = state.scaled and DROPOUT not in state.notes
                 self.arrivals.append(Arrival(node, side, _changed(state, value) if is_scaled else state))
@@ -322,7 +314,7 @@ class Follower:
         new = [at for at, label in enumerate(operation.result) if label in other and label not in own]
         if len(gone) != 1 or len(new) != 1 or state.stage not in ("scores", "weights"):
             return
-        axes = list(transferred(node, self.axes)[0])
+        axes = list(transferred(node, self.axes, self._provenance.is_data)[0])
         summed = self.axes(node.inputs[side])[gone[0]]
         length = node.outputs[0].shape[new[0]]
         if len(summed) == 1:

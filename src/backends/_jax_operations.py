@@ -74,18 +74,10 @@ IDENTITIES = frozenset(
         *("mesh_cast", "pcast", "pvary", "reshard", "sharding_constraint", "layout_constraint"),
     }
 )
-FILLS = frozenset(
+FILLS = frozenset({"axis_index", "empty", "empty2", "iota", "partition_id", "platform_index"})
+RANDOM = frozenset(
     {
-        *(
-            "axis_index",
-            "empty",
-            "empty2",
-            "iota",
-            "partition_id",
-            "platform_index",
-            "rng_bit_generator",
-            "rng_uniform",
-        ),
+        *("rng_bit_generator", "rng_uniform"),
         *("random_bits", "random_clone", "random_fold_in", "random_gamma", "random_seed", "random_split"),
         *("random_unwrap", "random_wrap", "threefry2x32"),
     }
@@ -108,8 +100,8 @@ def add_operations(graph: Graph, equation: Any, inputs: Inputs, outputs: Inputs,
             graph.add(Elementwise(function), (one,), (output,), scope=scope)
     elif name in OTHER_ELEMENTWISE:
         graph.add(Elementwise(name), inputs, outputs, scope=scope)
-    elif name in FILLS:
-        graph.add(Fill(), inputs, outputs, scope=scope)
+    elif name in FILLS or name in RANDOM:
+        graph.add(Fill(random=name in RANDOM), inputs, outputs, scope=scope)
     elif name in _SEVERAL:
         _SEVERAL[name](graph, params, inputs, outputs, scope)
     else:

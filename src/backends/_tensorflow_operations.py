@@ -60,10 +60,18 @@ FILLS = frozenset(
     {
         *("BroadcastArgs", "BroadcastGradientArgs", "EmptyTensorList", "Fill", "LinSpace", "OnesLike", "Placeholder"),
         *("RaggedRange", "Range", "Rank", "Shape", "ShapeN", "Size", "TensorListLength", "TensorListReserve"),
-        *("VarHandleOp", "VariableShape", "ZerosLike", "Multinomial"),
+        *("VarHandleOp", "VariableShape", "ZerosLike"),
     }
 )
-_RANDOM = ("Random", "StatelessRandom", "StatefulStandard", "StatefulUniform", "StatefulTruncated", "Rng")
+_RANDOM = (
+    "Random",
+    "StatelessRandom",
+    "StatefulStandard",
+    "StatefulUniform",
+    "StatefulTruncated",
+    "Rng",
+    "Multinomial",
+)
 UPDATES = frozenset({"TensorScatterUpdate", "TensorScatterAdd", "XlaDynamicUpdateSlice", "InplaceUpdate"})
 _CONVOLUTIONS = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool")
 _ATTENTION_WORDS = ("attention", "flash", "fmha", "mha", "sdpa")
@@ -110,7 +118,7 @@ def _single(operation: Any, inputs: Values, outputs: Values, numbers: Sequence[A
     if kind in FIRST_INPUT:
         return Elementwise(kind.lower()), inputs[:1]
     if kind in FILLS or kind.startswith(_RANDOM):
-        return Fill(), inputs
+        return Fill(random=kind.startswith(_RANDOM)), inputs
     if kind in UPDATES:
         return (Update(), (inputs[0], inputs[-1])) if len(inputs[0].shape) == len(inputs[-1].shape) else None
     if kind in REDUCTIONS:
