@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
 # Rows of a causal attention that are computed at a time.
 _ROWS = 128
 
