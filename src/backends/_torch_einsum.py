@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ._torch_dims import Dim, Dims, Factor, fresh, kind_of, size_of
 from ._torch_layout import known_dims
-from ._torch_tags import Operands, Scores, Softmax, Tag, worst_order
+from ._torch_tags import Operands, Scores, Softmax, Tag, are_weights, worst_order
 
 if TYPE_CHECKING:
     from ._torch_products import Products
@@ -48,6 +48,8 @@ def follow_einsum(products: Products, equation: str, operands: list[Any], out: A
     terms, result = parsed
     tags = [products.table.get(operand) for operand in operands]
     products.sites.check_pooled(*tags)
+    if are_weights(*tags):
+        return
     for place, tag in enumerate(tags):
         if tag is not None and tag.role is not None and _with_role(products, terms, result, operands, tag, place, out):
             return

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
+from ._torch_changes import noted, precedence
 from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, kind_of, resized, size_of
 from ._torch_shapes import Rule, indexed
-from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
+from ._torch_tags import Softmax, Tag, TagTable, worst_order
 
 
 def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
@@ -184,7 +184,7 @@ def _elementwise(
     """The tag of a sum, product, norm, activation or anything else that keeps positions where they are."""
     shape = tuple(out.shape)
     roles = [(tensor, tag) for tensor, tag in tagged if tag.role is not None]
-    main_tensor, main = next((pair for pair in roles if isinstance(pair[1].role, Softmax)), (roles or tagged)[0])
+    main_tensor, main = min(roles, key=lambda pair: precedence(pair[1])) if roles else tagged[0]
     others = [tag for _, tag in tagged if tag is not main]
     if main.role is None:
         same = [(tensor, tag) for tensor, tag in tagged if tuple(tensor.shape) == shape and tag.dims is not None]
@@ -206,7 +206,7 @@ def _elementwise(
     )
     if "out" in kwargs or fn.is_in_place(function):
         tag.written = True
-    return _noted(tag, function, args, kwargs)
+    return noted(tag, main_tensor, others, function, args, kwargs)
 
 
 def _counts(other: Tag, main: Tag) -> bool:
@@ -231,49 +231,6 @@ def _stream(table: TagTable, tags: list[Tag]) -> int | None:
         if tag.stream is not None:
             result = tag.stream if result is None else table.merged_stream(result, tag.stream)
     return result
-
-
-def _noted(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tag:
-    """Write down what happens to scores before, and to weights after, the softmax."""
-    if isinstance(tag.role, Scores):
-        tag.role = _scores_after(tag.role, function, args)
-    elif isinstance(tag.role, Softmax):
-        if function in fn.DROPOUT:
-            if _drops(args, kwargs):
-                tag.changes = (*tag.changes, "dropout")
-        elif function in fn.SCALE_UP | fn.SCALE_DOWN | fn.ADD | fn.MASK and len(args) > 1:
-            tag.changes = (*tag.changes, fn.name_of(function).strip("_"))
-    return tag
-
-
-def _scores_after(scores: Scores, function: Any, args: tuple[Any, ...]) -> Scores:
-    """The scores with one more step written down; their scale is known while only numbers multiply them."""
-    scale, step = scores.scale, ""
-    if function in fn.SCALE_UP or function in fn.SCALE_DOWN:
-        number = next((value for value in args if isinstance(value, int | float)), None)
-        if number is None or scores.steps or number == 0:
-            scale, step = (None, "mul") if not scores.steps else (scale, "mul")
-        elif scale is not None:
-            scale = scale * number if function in fn.SCALE_UP else scale / number
-    elif function in fn.ADD:
-        step = "add"
-    elif function in fn.TANH:
-        step = "tanh"
-    elif function in fn.MASK:
-        step = "mask"
-    elif fn.name_of(function) in ("exp", "exp_", "exp2"):
-        step = "exp"
-    else:
-        return scores
-    steps = (*scores.steps, step) if step and step not in scores.steps else scores.steps
-    return replace(scores, scale=scale, steps=steps)
-
-
-def _drops(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a dropout call drops anything."""
-    rate = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
-    training = kwargs.get("training", kwargs.get("train", args[2] if len(args) > 2 else True))
-    return bool(rate) and bool(training)
 
 
 def _follow_parts(

@@ -29,7 +29,7 @@ _property: Callable[[Any], Any] = lambda prop: prop.__get__  # noqa: E731 - prop
 ATTENTION = _functions(also=(F.scaled_dot_product_attention,))
 MULTI_HEAD = frozenset({F.multi_head_attention_forward})
 SOFTMAX = _functions("softmax", "_safe_softmax")
-MATMUL = _functions("matmul", "bmm", "mm", "__matmul__")
+MATMUL = _functions("matmul", "bmm", "mm", "__matmul__", also=(torch.linalg.matmul,))
 MATMUL_REVERSED = _functions("__rmatmul__")
 BADDBMM = _functions("baddbmm", "baddbmm_")
 EINSUM = _functions("einsum", also=(torch.functional.einsum,))
@@ -75,15 +75,24 @@ ENDS = _functions(
 )  # fmt: skip
 SCALE_UP = _functions("mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply")
 SCALE_DOWN = _functions("div", "__truediv__", "div_", "__itruediv__", "true_divide", "divide")
-ADD = _functions("add", "__add__", "__radd__", "add_", "__iadd__", "sub", "__sub__", "__rsub__", "sub_")
+SUBTRACT = _functions("sub", "__sub__", "sub_", "__isub__", "subtract", "subtract_")
+SUBTRACT_REVERSED = _functions("__rsub__", "rsub")
+ADD = _functions("add", "__add__", "__radd__", "add_", "__iadd__") | SUBTRACT | SUBTRACT_REVERSED
+NEGATE = _functions("neg", "neg_", "negative", "negative_", "__neg__")
+EXPONENTIAL = _functions("exp", "exp_", "exp2", "exp2_")
 TANH = _functions("tanh", "tanh_")
+# The result is what came in, perhaps in another type or place.
+KEEPS_VALUES = _functions(
+    "to", "float", "double", "half", "bfloat16", "type", "type_as", "contiguous", "clone", "detach", "detach_", "cpu",
+    "cuda", "requires_grad_", "positive", "nan_to_num",
+)  # fmt: skip
 MASK = _functions("masked_fill", "masked_fill_", "where", "masked_scatter", "clamp", "clamp_", "nan_to_num")
 
 
 _IN_PLACE = frozenset(
     {
-        "__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__",
-        "__imatmul__", "__iand__", "__ior__", "__ixor__", "__ilshift__", "__irshift__",
+        "__setitem__", "__set__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__",
+        "__ipow__", "__imatmul__", "__iand__", "__ior__", "__ixor__", "__ilshift__", "__irshift__",
     }
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from ._torch_einsum import follow_einsum
 from ._torch_follow import projected_dims
 from ._torch_layout import known_dims
 from ._torch_sites import Sites
-from ._torch_tags import Operands, Scores, Softmax, Tag, TagTable, worst_order
+from ._torch_tags import Operands, Scores, Softmax, Tag, TagTable, are_weights, worst_order
 
 
 class Products:
@@ -141,6 +141,8 @@ class Products:
             return
         first_tag, second_tag = self.table.get(first), self.table.get(second)
         self.sites.check_pooled(first_tag, second_tag)
+        if are_weights(first_tag, second_tag):
+            return
         if self._used(first, first_tag, second, second_tag, out):
             return
         if self.is_parameter(second):

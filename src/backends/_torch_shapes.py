@@ -123,6 +123,8 @@ def _as_slice_of_features(tag: Tag, index: tuple[Any, ...], place: int) -> Any:
     item = index[place]
     if not isinstance(item, list) or not all(isinstance(number, int) for number in item) or tag.dims is None:
         return item
+    if tag.role is not None:  # heads in another order than those of the queries
+        return item
     before = index[:place]
     if Ellipsis in before:
         axis = len(tag.dims) - sum(1 for part in index[place:] if part is not None)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from attncore.weights import LazyWeights
 
+from ._torch_arrays import memory_address
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
 from ._torch_findings import (
     arranged_or_none,
@@ -23,6 +24,7 @@ from ._torch_findings import (
     masks_of,
     normalised_by_hand,
     notes_on,
+    overwritten,
     own_copies,
     role_name,
     weights_to_keep,
@@ -85,6 +87,9 @@ class Sites:
         """Note a softmax; whether it is attention shows when its result is used."""
         dims = known_dims(tag.dims if tag else None, out.shape)
         place = len(dims) + axis
+        if tag is not None and isinstance(tag.role, Softmax) and tag.role.scores and dims[place] == (tag.key,):
+            self.table.set(out, tag.replaced(changes=(*tag.changes, "softmax")))
+            return
         scores = tag.role if tag is not None and isinstance(tag.role, Scores) else None
         learned = of_parameter or (scores is None and tag is not None and tag.projected and is_feature(dims[place]))
         along_rows = scores is not None and dims[place] == scores.rows
@@ -94,12 +99,13 @@ class Sites:
         key = Factor(size_of(dims[place]), kind_of(dims[place]))
         dims = (*dims[:place], (key,), *dims[place + 1 :])
         entry = Softmax(out.detach(), dims, key, scores, self.place.name, learned_scores=learned)
-        entry.order = tag.order if tag else "whole"
+        entry.order, entry.address = tag.order if tag else "whole", memory_address(out)
         entry.keys_first = along_rows and not along_columns
         self.recorder.held.remember(entry, "probabilities")
         if self.recorder.options.grad and out.requires_grad:
             out.register_hook(GradientInto(entry))
         if scores is not None:
+            scores.operands.taken = True
             self.softmaxes.append(entry)
         self.table.set(
             out,
@@ -140,6 +146,8 @@ class Sites:
         elif (whole := whole_softmax(entry, weights)) is not None:
             self._use_whole(entry, tag, *whole)
         else:
+            if overwritten(entry, tag, weights):
+                tag = tag.replaced(changes=("written over",))
             entry.used, entry.changes = (weights.data_ptr(), weights.shape), tag.changes
             self._record(entry, tag, weights_to_keep(entry, tag, weights), values, out)
 

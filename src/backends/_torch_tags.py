@@ -17,12 +17,16 @@ _ORDER = ("whole", "part", "shuffled")
 
 @dataclass(eq=False)
 class Operands:
-    """The two factors of a product, (..., length, head_dim) each, in the order of the product's leading dimensions."""
+    """The two factors of a product, (..., length, head_dim) each, in the order of the product's leading dimensions.
+
+    ``taken`` says that a softmax has been made of the product.
+    """
 
     first: torch.Tensor
     second: torch.Tensor
     first_tag: Tag | None
     second_tag: Tag | None
+    taken: bool = False
 
 
 @dataclass(eq=False)
@@ -64,6 +68,7 @@ class Softmax:
     uses: int = 0
     used: tuple[int, torch.Size] | None = None
     changes: tuple[str, ...] = ()
+    address: int = 0
     lost: str = ""
     record: weakref.ref[Any] | None = None
 
@@ -115,6 +120,11 @@ class Tag:
             if len(dim) == 1 and dim[0] is self.key:
                 return place - len(self.dims)
         return None
+
+
+def are_weights(*tags: Tag | None) -> bool:
+    """Whether these are weights of two attentions, whose product is neither's use."""
+    return sum(tag is not None and isinstance(tag.role, Softmax) and tag.role.scores is not None for tag in tags) > 1
 
 
 def worst_order(orders: list[Order]) -> Order:

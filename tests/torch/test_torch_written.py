@@ -24,6 +24,8 @@ WRITES: dict[str, Write] = {
     "//=": lambda t: t.__ifloordiv__(0.3),
     "[0] =": lambda t: t.__setitem__(0, 3.0),
     ".data": lambda t: t.data.mul_(2),
+    "other memory": lambda t: setattr(t, "data", torch.zeros_like(t)),
+    "set_": lambda t: t.set_(torch.zeros_like(t)),
     "a view": lambda t: t.view(-1).mul_(2),
     "out=": lambda t: torch.mul(t, 2, out=t),
     "out= of two": lambda t: torch.max(t, 1, out=(t[:, 0], torch.zeros(len(t), dtype=torch.long))),
