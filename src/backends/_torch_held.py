@@ -16,28 +16,30 @@ class HeldMemory:
     """Which attributes of which objects are tensors of the model's; the objects are not kept alive by this."""
 
     def __init__(self) -> None:
+        # Not looked at before something is written: most models never do.
+        self._unsorted: list[tuple[weakref.ref[Any], tuple[str, ...]]] = []
         self._by_address: dict[int, list[tuple[weakref.ref[Any], str]]] = {}
         self._lock = threading.RLock()
 
     def remember(self, holder: Any, *names: str) -> None:
-        """Look after these attributes of ``holder``; those that are no tensors are left out."""
-        for name in names:
-            tensor = getattr(holder, name)
-            address = memory_address(tensor) if isinstance(tensor, Tensor) else 0
-            if address:
-                with self._lock:
-                    self._by_address.setdefault(address, []).append((weakref.ref(holder), name))
+        """Look after these attributes of ``holder``, as far as they are tensors."""
+        self._unsorted.append((weakref.ref(holder), names))
+
+    def _sort(self) -> None:
+        while self._unsorted:
+            reference, names = self._unsorted.pop()
+            for name in names:
+                tensor = getattr(reference(), name, None)
+                if tensor is not None:
+                    self._by_address.setdefault(memory_address(tensor), []).append((reference, name))
 
     def before_write(self, target: Tensor) -> None:
         """Give every holder of this memory a copy of its own, since the model is about to write over it."""
-        address = memory_address(target)
-        with self._lock:
-            sharing = self._by_address.pop(address, None)
-        if not sharing:
-            return
         copies: dict[Any, Tensor] = {}
-        with torch._C.DisableTorchFunction(), torch.no_grad():
-            for reference, name in sharing:
+        with self._lock, torch._C.DisableTorchFunction(), torch.no_grad():
+            self._sort()
+            address = memory_address(target)
+            for reference, name in self._by_address.pop(address, []) if address else []:
                 holder = reference()
                 tensor = getattr(holder, name, None)
                 if tensor is not None and memory_address(tensor) == address:
@@ -49,4 +51,5 @@ class HeldMemory:
 
     def clear(self) -> None:
         """Forget everything."""
+        self._unsorted.clear()
         self._by_address.clear()
