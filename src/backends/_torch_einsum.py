@@ -141,10 +141,9 @@ def _project(
 ) -> None:
     """A projection: labels that only the parameter has are features."""
     tag = tags[data]
-    stream = tag.stream if tag is not None and tag.stream is not None else products.table.new_stream()
-    known: Dims = tag.dims if tag is not None and tag.dims is not None else fresh(operands[data].shape, "plain")
-    if tag is None or tag.stream is None:
-        products.table.set(operands[data], Tag(dims=known, stream=stream, order=tag.order if tag else "whole"))
+    if tag is None or tag.stream is None or tag.dims is None:
+        tag = products.hidden_states(operands[data], tag)
+    known: Dims = tag.dims or ()
     dims: list[Dim] = []
     for label, size in zip(result, out.shape, strict=True):
         if label in terms[data] and label not in terms[1 - data]:
@@ -152,7 +151,7 @@ def _project(
         else:
             dims.append((Factor(int(size), "feature"),))
     if out.is_floating_point():
-        products.table.set(out, Tag(dims=tuple(dims), stream=stream, projected=True))
+        products.table.set(out, Tag(dims=tuple(dims), stream=products.table.source_of(tag), projected=True))
 
 
 def _score(

@@ -14,6 +14,7 @@ from ._torch_probabilities import TorchScoring
 from ._torch_tags import Scores, Softmax, Tag
 
 MIXING = "head mixing"
+CHAINED = "multiplied with other weights"
 
 
 def normalised_by_hand(weights: Tensor, tag: Tag) -> Softmax:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
+from ._torch_arrays import memory_address
 from ._torch_changes import noted, precedence
 from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, kind_of, resized, size_of
 from ._torch_shapes import Rule, indexed
@@ -30,18 +31,20 @@ def follow_rule(
     """Tag the result of a view or another change of shape from its first argument."""
     source = args[0] if args else kwargs.get("input")
     tag = table.get(source) if isinstance(source, Tensor) else None
-    if tag is None:
+    if tag is None or tag.only_source:
         if isinstance(source, torch.nn.Parameter) and isinstance(out, Tensor):
             table.set(out, Tag(dims=None, parameter=True))
             return
-        tag = _hidden_states(table, function, source, out)
+        known, tag = tag, _hidden_states(table, function, source, out, tag)
         if tag is None:
+            if known is not None and isinstance(out, Tensor) and out.is_floating_point():
+                table.set(out, known)
             return
     if isinstance(out, Tensor) and (out.dtype.is_floating_point or out.dtype.is_complex):
         _set(table, out, rule(tag, function, args, kwargs, out), function)
 
 
-def _hidden_states(table: TagTable, function: Any, source: Any, out: Any) -> Tag | None:
+def _hidden_states(table: TagTable, function: Any, source: Any, out: Any, known: Tag | None) -> Tag | None:
     """Tag hidden states that come from outside when they are cut into heads or into parts, so that both are known."""
     if (
         not isinstance(source, Tensor)
@@ -51,12 +54,12 @@ def _hidden_states(table: TagTable, function: Any, source: Any, out: Any) -> Tag
     ):
         return None
     splits = function in fn.RESHAPE and out.dim() > source.dim() and out.shape[-1] != source.shape[-1]
-    cuts = function in fn.GETITEM or function in fn.SELECT or function in fn.NARROW
+    cuts = any(function in family for family in (fn.GETITEM, fn.SELECT, fn.NARROW, fn.SPLIT, fn.UNBIND))
     if not (splits or cuts):
         return None
     kind: Kind = "feature" if source.dim() == 3 else "plain"
     dims = (*fresh(source.shape[:-1], "plain"), *fresh(source.shape[-1:], kind))
-    tag = Tag(dims=dims, stream=table.new_stream())
+    tag = Tag(dims=dims, stream=table.new_stream() if known is None else known.stream)
     table.set(source, tag)
     return tag
 
@@ -78,11 +81,16 @@ def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwa
 
 
 def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-    """Only scores and weights pass an activation or dropout; hidden states start anew at the next projection."""
+    """Scores and weights pass an activation or dropout; hidden states start anew at the projection after one."""
     source = args[0] if args else kwargs.get("input")
     tag = table.get(source) if isinstance(source, Tensor) else None
-    if tag is not None and tag.role is not None:
+    if source is None or tag is None or tag.parameter or not isinstance(out, Tensor):
+        return
+    if tag.role is not None:
         follow_arithmetic(table, function, args, kwargs, out)
+    elif tag.stream is not None and out.shape == source.shape:
+        activated = tag.activated or function not in fn.DROPOUT
+        table.set(out, tag.replaced(activated=activated, pooled=None, written=out is source))
 
 
 # The piece comes last. The indexed ones fill caches whose room is made beforehand.
@@ -133,9 +141,12 @@ def _sum_of_two(table: TagTable, tagged: list[tuple[Tensor, Tag]], out: Any) -> 
 
 def follow_parts(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
     """Tag the parts of a split."""
-    tag = table.get(args[0])
+    source = args[0]
+    tag = table.get(source)
+    if tag is not None and tag.only_source:
+        tag = _hidden_states(table, function, source, out[0], tag) if len(out) else None
     if tag is not None and tag.dims is not None:
-        _follow_parts(table, function, args, kwargs, out, args[0], tag)
+        _follow_parts(table, function, args, kwargs, out, source, tag)
 
 
 def follow_joined(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
@@ -189,8 +200,10 @@ def _elementwise(
     if main.role is None:
         same = [(tensor, tag) for tensor, tag in tagged if tuple(tensor.shape) == shape and tag.dims is not None]
         projected = [pair for pair in same if pair[1].projected]
-        main_tensor, main = (projected or same or tagged)[0]
+        main_tensor, main = (projected or same or [pair for pair in tagged if pair[1].dims is not None] or tagged)[0]
         others = [tag for _, tag in tagged if tag is not main]
+    if main.only_source and tuple(main_tensor.shape) == shape:
+        return main.replaced(stream=_stream(table, [main, *others]))
     if main.dims is None:
         return None
     if tuple(main_tensor.shape) != shape:
@@ -256,7 +269,10 @@ def _joined(
 ) -> Tag | None:
     """A concatenation: the joined dimension is longer, the rest as in the first tagged part."""
     roles = [pair for pair in tagged if pair[1].role is not None]
+    tagged = [pair for pair in tagged if not pair[1].only_source] or tagged
     tag = (roles or tagged)[0][1]
+    if tag.only_source:
+        return tag.replaced(stream=_stream(table, [other for _, other in tagged]))
     if tag.dims is None:
         return None
     others = [other for _, other in tagged if other is not tag]
@@ -264,7 +280,8 @@ def _joined(
     order = worst_order([other.order for _, other in tagged])
     if function in fn.STACK:
         axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % out.dim()
-        dims: Dims = (*tag.dims[:axis], fresh((out.shape[axis],), "plain")[0], *tag.dims[axis:])
+        made: Dim = (Factor(int(out.shape[axis]), _kind_of_stack(tagged, int(out.shape[axis]))),)
+        dims: Dims = (*tag.dims[:axis], made, *tag.dims[axis:])
         return tag.replaced(dims=dims, stream=stream, order=order, written=False)
     if len(tag.dims) != out.dim():
         return None
@@ -273,6 +290,9 @@ def _joined(
         _joined_dim(dim, int(size), [other.dims[place] for _, other in tagged if other.dims is not None])
         for place, (dim, size) in enumerate(zip(tag.dims, out.shape, strict=True))
     )
+    parts = int(out.shape[0]) // max(1, size_of(tag.dims[0]))
+    if out.dim() > 2 and _are_chunks(tagged, parts):  # heads in front of the batch
+        dims = ((Factor(parts, "feature"), *tag.dims[0]), *dims[1:])
     key = tag.key
     if key_axis is not None and dims[key_axis] is not tag.dims[key_axis]:
         key = dims[key_axis][0]  # a sink's column beside the scores, or scores of several kinds of keys
@@ -280,6 +300,32 @@ def _joined(
             tag = tag.replaced(role=None)
             key = None
     return tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False)
+
+
+def _kind_of_stack(tagged: list[tuple[Tensor, Tag]], size: int) -> Kind:
+    """What several tensors stacked make: heads, if they are several features of the same positions."""
+    if len(tagged) == size > 1 and all(_same_positions(tagged[0][1], other) for _, other in tagged[1:]):
+        return "feature"
+    return "plain" if tagged[0][1].order == "whole" else "unknown"
+
+
+def _same_positions(one: Tag, other: Tag) -> bool:
+    """Whether two tensors hold different features, or attention of different heads, at the same positions."""
+    known = one.dims is not None and other.dims is not None and one.projected and other.projected
+    whole = one.order == other.order == "whole" and one.stream == other.stream
+    return known and whole and one is not other and (one.dims or ())[:-1] == (other.dims or ())[:-1]
+
+
+def _are_chunks(tagged: list[tuple[Tensor, Tag]], parts: int) -> bool:
+    """Whether these are chunks of the features of one tensor."""
+    if not len(tagged) == parts > 1:
+        return False
+    (first, tag), *rest = tagged
+    address = memory_address(first)
+    return all(
+        _same_positions(tag, other) and memory_address(part) == address and part.data_ptr() != first.data_ptr()
+        for part, other in rest
+    )
 
 
 def _joined_dim(dim: Dim, size: int, parts: list[Dim]) -> Dim:

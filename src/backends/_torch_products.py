@@ -11,6 +11,7 @@ from torch import Tensor
 from ._torch_arrays import memory_address
 from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of
 from ._torch_einsum import follow_einsum
+from ._torch_findings import CHAINED
 from ._torch_follow import projected_dims
 from ._torch_layout import known_dims
 from ._torch_sites import Sites
@@ -89,17 +90,24 @@ class Products:
         tag = self.table.get(source)
         if tag is not None and tag.role is not None and self._mixes_heads(tag, out):
             return
-        if tag is None or tag.stream is None:
-            dims = tag.dims if tag is not None and tag.dims is not None else fresh(source.shape, "plain")
-            tag = Tag(dims=dims, stream=self.table.new_stream(), order=tag.order if tag is not None else "whole")
-            self.table.set(source, tag)
+        if tag is None or tag.stream is None or tag.dims is None:
+            tag = self.hidden_states(source, tag)
         shape = out.shape
         if feature_axes == (-1,) and tag.dims is not None and len(tag.dims) == len(shape):
             dims = (*tag.dims[:-1], (Factor(int(shape[-1]), "feature"),))
         else:
             dims = projected_dims(tag, source.shape, shape, feature_axes)
         # Projecting makes hidden states of whatever came before: a sequence cut before it is whole again.
-        self.table.set(out, Tag(dims, tag.stream, True))
+        self.table.set(out, Tag(dims, self.table.source_of(tag), True))
+
+    def hidden_states(self, source: Tensor, known: Tag | None) -> Tag:
+        """Tag what is projected first of all."""
+        tag = Tag(dims=fresh(source.shape, "plain"), stream=self.table.new_stream())
+        if known is not None:
+            stream = tag.stream if known.stream is None else known.stream
+            tag = Tag(known.dims or tag.dims, stream, order=known.order, activated=known.activated)
+        self.table.set(source, tag)
+        return tag
 
     def _mixes_heads(self, tag: Tag, out: Tensor) -> bool:
         """Tag the output of a linear layer across the heads of scores or weights; false when it is not that."""
@@ -141,7 +149,8 @@ class Products:
             return
         first_tag, second_tag = self.table.get(first), self.table.get(second)
         self.sites.check_pooled(first_tag, second_tag)
-        if are_weights(first_tag, second_tag):
+        if first_tag is not None and second_tag is not None and are_weights(first_tag, second_tag):
+            self._chain(first_tag, second_tag, out)
             return
         if self._used(first, first_tag, second, second_tag, out):
             return
@@ -151,6 +160,13 @@ class Products:
             self.project(second, out, (-2,))
         else:
             self._score(first, first_tag, second, second_tag, out)
+
+    def _chain(self, first: Tag, second: Tag, out: Tensor) -> None:
+        """Tag weights times weights: weights again, over the keys of the second."""
+        if first.key_axis() != -1 or second.key_axis() != -1 or first.dims is None or second.dims is None:
+            return
+        dims = (*fitted(first.dims[:-1], out.shape[:-1]), second.dims[-1])
+        self.table.set(out, first.replaced(dims=dims, key=second.key, changes=(*first.changes, CHAINED)))
 
     def _used(self, first: Tensor, first_tag: Tag | None, second: Tensor, second_tag: Tag | None, out: Tensor) -> bool:
         """Whether this is softmax weights meeting their values; then it is reported."""

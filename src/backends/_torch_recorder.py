@@ -178,7 +178,7 @@ class Recorder:
             self._parts.add(name)
         local.watching = True
         assert local.watcher is not None
-        local.watcher.start()
+        local.watcher.start((*args, *kwargs.values()))
 
     def _after(self, name: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         local = self._local

@@ -145,13 +145,14 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
     else:
         index = index + filler
     dims: list[Dim] = []
-    order, key, changes, axis = tag.order, tag.key, tag.changes, 0
+    order, key, changes, axis, one_of_many = tag.order, tag.key, tag.changes, 0, False
     for item in index:
         if item is None:
             dims.append(())
             continue
         dim = tag.dims[axis]
         axis += 1
+        one_of_many |= isinstance(item, int) and size_of(dim) > 1 and not is_feature(dim)
         kept = None if isinstance(item, int) else resized(dim, len(range(*item.indices(size_of(dim)))))
         if kept is not None:
             dims.append(kept)
@@ -162,6 +163,8 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
             changes = (*changes, "sliced")
         elif tag.projected and not is_feature(dim):
             order = worst_order([order, "part"])
+    if one_of_many and tag.role is None:  # not the positions that another of them has
+        dims = [tuple(Factor(factor.size, factor.kind) for factor in dim) for dim in dims]
     return tag.replaced(dims=tuple(dims), order=order, key=key, changes=changes)
 
 

@@ -15,6 +15,7 @@ from attncore.weights import LazyWeights
 from ._torch_arrays import memory_address
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
 from ._torch_findings import (
+    CHAINED,
     arranged_or_none,
     check_plain_tensor,
     common_span,
@@ -166,7 +167,8 @@ class Sites:
         )
         kept = layout.apply(weights)
         operands = entry.scores.operands if entry.scores else None
-        query, key_vectors = operands_of(entry, layout, four_sizes(kept.shape))
+        chained = CHAINED in tag.changes
+        query, key_vectors = (None, None) if chained else operands_of(entry, layout, four_sizes(kept.shape))
         record = self._new_record(
             "softmax",
             kind=self._kind(
@@ -361,8 +363,9 @@ class Sites:
         """Self-attention when queries and keys are projections of the same hidden states."""
         if self.kind_hint is not None:
             return self.kind_hint
-        query_stream = query.stream if query else None
-        key_stream = key.stream if key else None
+        # Of what the model was given and attends over as it is, the lengths say more.
+        query_stream = query.stream if query and query.dims is not None else None
+        key_stream = key.stream if key and key.dims is not None else None
         if query_stream is None and key_stream is None:
             if entry is not None and entry.scores is not None:
                 operands = entry.scores.operands

@@ -81,6 +81,7 @@ class Tag:
     that a projection by parameters lies behind it. ``order`` says whether its positions are all there and in order.
     ``role`` is set on scores and softmax outputs, with ``key`` the factor of their key dimension. ``pooled`` holds the
     rows and the record of a pooling that made this tensor. ``span`` is (start, stop, length) of a part of a sequence.
+    ``activated`` says that an activation lies behind it: what is projected from it is another hidden state.
     """
 
     dims: Dims | None
@@ -94,12 +95,18 @@ class Tag:
     changes: tuple[str, ...] = ()
     pooled: tuple[Dim, Any] | None = None
     span: tuple[int, int, int] | None = None
+    activated: bool = False
+
+    @property
+    def only_source(self) -> bool:
+        """Whether no more is known than where it came from, as of what the model is given."""
+        return self.dims is None and self.stream is not None
 
     def replaced(self, **changes: Any) -> Tag:
         """A copy with some fields changed."""
         copy = Tag(
             self.dims, self.stream, self.projected, self.order, self.written, self.parameter, self.role, self.key,
-            self.changes, self.pooled, self.span,
+            self.changes, self.pooled, self.span, self.activated,
         )  # fmt: skip
         for name, value in changes.items():
             setattr(copy, name, value)
@@ -109,7 +116,7 @@ class Tag:
         """A copy with other dimensions: what every view makes, so made without a loop over names."""
         return Tag(
             dims, self.stream, self.projected, order, self.written, self.parameter, self.role, self.key,
-            self.changes, self.pooled, self.span,
+            self.changes, self.pooled, self.span, self.activated,
         )  # fmt: skip
 
     def key_axis(self) -> int | None:
@@ -177,6 +184,10 @@ class TagTable:
         if pair not in self._merged:
             self._merged[pair] = self.new_stream()
         return self._merged[pair]
+
+    def source_of(self, tag: Tag) -> int | None:
+        """The stream of what is projected from a tensor: behind an activation always the same other one."""
+        return self.merged_stream(tag.stream, -1) if tag.activated and tag.stream is not None else tag.stream
 
     def clear(self) -> None:
         self._entries.clear()

@@ -88,8 +88,11 @@ class Watcher(TorchFunctionMode):
             for function in family
         }
 
-    def start(self) -> None:
-        """See every call of this thread from now on."""
+    def start(self, given: tuple[Any, ...] = ()) -> None:
+        """See every call of this thread from now on; ``given`` are the arguments of the outermost module."""
+        for tensor in tensors_in(given):
+            if tensor.is_floating_point() and tensor.dim() > 1 and not isinstance(tensor, torch.nn.Parameter):
+                self.table.set(tensor, Tag(dims=None, stream=self.table.new_stream()))
         TorchFunctionMode.__enter__(self)
 
     def stop(self) -> None:

@@ -164,12 +164,8 @@ def test_residual_attention(scores: bool) -> None:
 
 
 def test_weights_times_weights() -> None:
-    """The product of the weights of two attentions is the weights of neither, and what is left out is reported."""
-
-    class Doubled(Changes):
-        def forward(self, x: Tensor) -> Tensor:
-            weights = torch.softmax(self.q(x) @ self.k(x).mT, -1)
-            return (weights @ weights) @ x
-
-    with torch.no_grad(), pytest.raises(attncore.NoAttentionError, match="not seen multiplied with values"):
-        attncore.trace(Doubled().eval(), torch.randn(LENGTH, DIM))
+    """The product of two softmaxes is what was applied, and says so; it has no queries and keys of its own."""
+    layer = captured(Changes(weights=lambda w: w @ w.flip(0).softmax(-1)))
+    assert layer.query is None
+    assert layer.key is None
+    assert layer.notes == ("the model changed the weights after the softmax (multiplied with other weights)",)
