@@ -159,3 +159,33 @@ def test_an_export_of_a_pair_parts_the_sentences(show) -> None:
     text = exported(viewer)
     assert text.count(">A</text>") == text.count(">B</text>") == 2
     assert text.count("<line ") == 2
+
+
+@pytest.mark.parametrize(
+    ("view", "nothing", "changes", "something"),
+    [
+        ("neuron", {"layer": 1}, {"heads": [1]}, {"layer": 0}),
+        ("head", {"item": 1}, {"threshold": 0.5}, {"item": 0}),
+        ("matrix", {"item": 1}, {"scale": "log"}, {"item": 0}),
+        ("model", {"pattern": "separator", "only": True}, {"heads": [1]}, {"pattern": ""}),
+    ],
+)
+def test_why_nothing_is_shown_is_said_as_long_as_nothing_is(show, view, nothing, changes, something) -> None:
+    """Whatever else is changed meanwhile; and no longer, nor in another view."""
+    trace = random_trace((0, 1), (0, 1))
+    bare = trace[1].replaced(query=None, key=None)
+    viewer = show(AttentionTrace((trace[0], bare), trace.axes), f"#view={view}")
+    why = viewer.page.locator(".attn-explanation")
+    expect(why).to_be_hidden()
+    viewer.select(**nothing)
+    expect(why).to_be_visible()
+    said = why.inner_text()
+    viewer.select(**changes)
+    expect(why).to_be_visible()
+    assert why.inner_text() == said
+    viewer.select(**something)
+    expect(why).to_be_hidden()
+    expect(viewer.spoken).to_have_text("")
+    viewer.select(**nothing)
+    viewer.select(view="neuron" if view == "model" else "model", item=0, pattern="", layer=0)
+    expect(why).to_be_hidden()

@@ -76,10 +76,7 @@ function createShell(store: Store, source: TileSource, drawings: Drawings, ownPa
   undo.push(
     () => theme.destroy(),
     () => messages.destroy(),
-    store.onSelection((selection) => {
-      theme.apply(selection.theme);
-      messages.explain("");
-    }),
+    store.onSelection((selection) => theme.apply(selection.theme)),
   );
   root.append(tooltip.element, messages.live);
   return {

@@ -29,9 +29,11 @@ export class Messages {
     this.timer = setTimeout(() => (this.passing.hidden = true), PASSING_MS);
   }
 
-  /** Stays until the selection changes; an empty text takes it away. */
+  /** Stays as long as the view is shown; an empty text takes it away. */
   explain(text: string): void {
     if (this.explanation.textContent === text) return;
+    // What no longer holds is not left for a screen reader to come upon.
+    if (this.live.textContent === this.explanation.textContent) this.announce("");
     this.explanation.hidden = text === "";
     refill(this.explanation, element("p", {}, text));
     if (text !== "") this.announce(text);

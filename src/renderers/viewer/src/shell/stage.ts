@@ -36,6 +36,7 @@ export function createStage(shell: Shell, id: string): Stage {
   function open(view: View): void {
     close();
     shell.messages.clearFailure();
+    shell.messages.explain("");
     shown = view;
     title.textContent = `${view.title} view`;
     setAttributes(stage, { "data-view": view.name, "aria-label": title.textContent });

@@ -211,7 +211,10 @@ class HeadView {
     const { queries, keys } = this.listing;
     const empty = queries.length === 0 || keys.length === 0;
     this.elements.root.hidden = empty;
-    if (!empty) return false;
+    if (!empty) {
+      this.context.explain("");
+      return false;
+    }
     this.painter.parts = null;
     const what = queries.length === 0 ? "attending" : "attended";
     this.context.explain(`No ${what} token is left to show: all are padding, hidden or filtered out. Show special tokens or choose "all" for the sentence pair.`);

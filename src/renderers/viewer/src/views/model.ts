@@ -144,7 +144,7 @@ class ModelView {
     this.grid.show(lines, grid, LABEL, place === "below" ? height - preview : height);
     this.grid.mark(this.pointed());
     this.tiles.setPixels(grid.side * Math.min(2, window.devicePixelRatio || 1));
-    if (lines.length === 0) this.context.explain("No head has this pattern: choose another one, or all.");
+    this.context.explain(lines.length === 0 ? "No head has this pattern: choose another one, or all." : "");
     this.track(this.load(this.grid.scroll()));
   }
 
