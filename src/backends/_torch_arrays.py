@@ -71,6 +71,14 @@ def memory_address(tensor: Tensor) -> int:
         return 0
 
 
+def data_address(tensor: Tensor) -> int:
+    """Where a tensor itself begins in its storage; 0 where it has none of its own."""
+    try:
+        return int(getattr(tensor, "_local_tensor", tensor).data_ptr())
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
 def own_memory(tensor: Tensor, *, always: bool = False, used: int | None = None) -> Tensor:
     """The tensor without the rest of a larger storage: a slice of a fused projection holds all of it alive.
 

@@ -75,8 +75,8 @@ class RootCall:
         if (name, argument) not in self.arrays and value.device.type != "meta":
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 if value.is_floating_point():
-                    # Real tokens are 1; padding is minus infinity (or very negative) in the masks that are added.
-                    value = value > 0.5 if argument in _REAL else value < -1
+                    # Padding is minus infinity (or very negative) in the masks that are added.
+                    value = _is_real(value) if argument in _REAL else value < -1
                 self.arrays[(name, argument)] = value.detach().cpu().numpy().copy()
 
     def ids_for(self, stack: str | None) -> np.ndarray[Any, Any] | None:
@@ -91,7 +91,7 @@ class RootCall:
         """True where a stack's tokens are padding."""
         real = self._find(stack, _REAL)
         if real is not None:
-            return np.asarray(real == 0)
+            return None if _is_causal(real) else np.asarray(real == 0)
         wanted = {"decoder": ("tgt_key_padding_mask",), None: ("src_key_padding_mask", "key_padding_mask")}
         for argument in wanted.get(stack, ("src_key_padding_mask", "memory_key_padding_mask")):
             found = self.arrays.get(("", argument))
@@ -112,6 +112,17 @@ class RootCall:
                 if argument in names and not argument.startswith("decoder_"):
                     return array
         return None
+
+
+def _is_real(mask: Tensor) -> Tensor:
+    """Where tokens are real: 1 in a mask of ones and zeros, 0 in one that is added to the scores."""
+    return mask > 0.5 if bool((mask > 0).any()) else mask > -1
+
+
+def _is_causal(mask: np.ndarray[Any, Any]) -> bool:
+    """Whether this is (query, key), each query seeing the keys up to its own, and no mask of padding."""
+    rows, columns = mask.shape
+    return rows == columns > 1 and np.array_equal(mask != 0, np.tri(rows, dtype=bool))
 
 
 def note_call(root: RootCall, name: str, kwargs: dict[str, Any]) -> None:

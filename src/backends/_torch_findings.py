@@ -40,6 +40,10 @@ def normalised_by_hand(weights: Tensor, tag: Tag) -> Softmax:
 def weights_to_keep(entry: Softmax, tag: Tag, weights: Tensor) -> Tensor:
     """The weights to keep, in the layout of ``weights``: those applied, but before dropout and mixing of heads."""
     before = entry.probabilities
+    if weights.is_complex():
+        if tag.changes:
+            raise CannotMapError("weights that are complex numbers")
+        return _arranged_like(before, entry, before.expand_as(weights), tag)
     undone = {"dropout", MIXING}
     if tag.changes and undone.issuperset(_until_mixed(tag.changes)) and before.numel() == weights.numel():
         return _arranged_like(before, entry, weights, tag)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
-from ._torch_arrays import memory_address
+from ._torch_arrays import data_address, memory_address
 from ._torch_changes import noted, precedence
 from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, kind_of, resized, size_of
 from ._torch_shapes import Rule, indexed
@@ -156,6 +156,21 @@ def follow_joined(table: TagTable, function: Any, args: tuple[Any, ...], kwargs:
         _set(table, out, _joined(table, tagged, function, args, kwargs, out), function)
 
 
+def follow_ordered(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Tag what was sorted: scores and weights are still such, but no longer in the order of their keys."""
+    source, values = args[0] if args else kwargs.get("input"), out if isinstance(out, Tensor) else out[0]
+    tag = table.get(source) if isinstance(source, Tensor) else None
+    if tag is None or tag.dims is None or len(tag.dims) != values.dim():
+        return
+    axis, dims = tag.key_axis(), [resized(dim, int(size)) for dim, size in zip(tag.dims, values.shape, strict=True)]
+    key = None
+    if axis is not None:
+        key = Factor(int(values.shape[axis]), kind_of(dims[axis]))
+        dims[axis] = (key,)
+    order = "shuffled" if tag.projected else tag.order
+    table.set(values, tag.replaced(dims=tuple(dims), key=key, order=order, written=False))
+
+
 def _tagged(table: TagTable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Tensor, Tag]]:
     # A loop of its own, since this runs for every operation of the model.
     tagged: list[tuple[Tensor, Tag]] = []
@@ -195,7 +210,7 @@ def _elementwise(
     """The tag of a sum, product, norm, activation or anything else that keeps positions where they are."""
     shape = tuple(out.shape)
     roles = [(tensor, tag) for tensor, tag in tagged if tag.role is not None]
-    main_tensor, main = min(roles, key=lambda pair: precedence(pair[1])) if roles else tagged[0]
+    main_tensor, main = min(roles, key=lambda pair: _rank(pair[1])) if roles else tagged[0]
     others = [tag for _, tag in tagged if tag is not main]
     if main.role is None:
         same = [(tensor, tag) for tensor, tag in tagged if tuple(tensor.shape) == shape and tag.dims is not None]
@@ -208,7 +223,7 @@ def _elementwise(
         return None
     if tuple(main_tensor.shape) != shape:
         if not _broadcasts(main_tensor.shape, shape):
-            return None
+            return None if others else _resampled(main, main.dims, shape)
         main = main.replaced(dims=fitted(main.dims, shape))
     tag = main.replaced(
         stream=_stream(table, [main, *others]),
@@ -222,10 +237,23 @@ def _elementwise(
     return noted(tag, main_tensor, others, function, args, kwargs)
 
 
+def _resampled(tag: Tag, dims: Dims, shape: Sequence[int]) -> Tag | None:
+    """Hidden states that were pooled or made larger: what their dimensions are made of, and no longer whose."""
+    if tag.role is not None or len(dims) != len(shape):
+        return None
+    resampled = tuple(resized(dim, int(size)) for dim, size in zip(dims, shape, strict=True))
+    return Tag(resampled, None, tag.projected, tag.order)
+
+
+def _rank(tag: Tag) -> tuple[int, bool]:
+    """Which scores or weights of several the result is: not those that were sorted, as for a threshold."""
+    return precedence(tag), tag.order == "shuffled"
+
+
 def _counts(other: Tag, main: Tag) -> bool:
     """Whether an operand's order matters to the result's: that of a bias beside scores does not."""
     if main.role is not None:
-        return other.role is not None
+        return other.role is not None and other.key is main.key
     return other.projected == main.projected
 
 
@@ -323,7 +351,7 @@ def _are_chunks(tagged: list[tuple[Tensor, Tag]], parts: int) -> bool:
     (first, tag), *rest = tagged
     address = memory_address(first)
     return all(
-        _same_positions(tag, other) and memory_address(part) == address and part.data_ptr() != first.data_ptr()
+        _same_positions(tag, other) and memory_address(part) == address and data_address(part) != data_address(first)
         for part, other in rest
     )
 

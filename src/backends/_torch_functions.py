@@ -54,7 +54,9 @@ STACK = _functions("stack")
 EXPAND = _functions("expand", "expand_as", "broadcast_to")
 REPEAT = _functions("repeat", "repeat_interleave", "tile")
 PAD = frozenset({F.pad, torch.constant_pad_nd})
-SHUFFLE = _functions("gather", "index_select", "take_along_dim", "sort", "scatter", "scatter_", "masked_select", "take")
+ORDERED = _functions("topk", "sort", "msort")
+REORDER = _functions("flip", "roll")
+SHUFFLE = _functions("gather", "index_select", "take_along_dim", "scatter", "scatter_", "masked_select", "take")
 UNFOLD = _functions("unfold")
 COMPLEX = _functions("view_as_complex")
 REAL = _functions("view_as_real")
@@ -67,7 +69,7 @@ ACTIVATIONS = _functions(
 )  # fmt: skip
 # What comes out has nothing to do with where the positions or features were.
 ENDS = _functions(
-    "sum", "mean", "cos", "sin", "argmax", "argmin", "topk", "amax", "amin", "logsumexp", "norm",
+    "sum", "mean", "cos", "sin", "argmax", "argmin", "amax", "amin", "logsumexp", "norm",
     "cumsum", "any", "all", "gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "size", "dim", "backward", "item",
     "tolist", "numel", "cross_entropy", "nll_loss", "multinomial", "nonzero", "bincount", "std", "var",
     "as_strided", "fold", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like",

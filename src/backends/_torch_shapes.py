@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import _torch_functions as fn
 from ._torch_dims import Dim, Dims, Factor, fresh, is_feature, reshaped, resized, size_of
-from ._torch_tags import Order, Tag, worst_order
+from ._torch_tags import Order, Softmax, Tag, worst_order
 
 Rule = Callable[[Tag, Any, tuple[Any, ...], dict[str, Any], Tensor], "Tag | None"]
 
@@ -194,6 +194,17 @@ def _shuffle(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: T
     )
 
 
+def _reorder(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
+    """Positions in another order: weights that were applied like this, but no queries and keys of token order."""
+    given = kwargs.get("dims", args[1:] if fn.name_of(function) == "flip" else args[2:])
+    given = given[0] if isinstance(given, tuple) and len(given) == 1 else given
+    axes = (given,) if isinstance(given, int) else given or range(out.dim())  # `roll` without dims moves everything
+    moved = tag.dims is None or not all(is_feature(tag.dims[int(axis)]) for axis in axes)
+    if isinstance(tag.role, Softmax):
+        return tag.replaced(changes=(*tag.changes, fn.name_of(function)))
+    return tag.replaced(order="shuffled" if moved and tag.projected else tag.order)
+
+
 def _pad(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
     if tag.dims is None:
         return None
@@ -218,6 +229,7 @@ for _family, _rule in (
     (fn.GETITEM, _getitem),
     (fn.NARROW, _narrow),
     (fn.SHUFFLE, _shuffle),
+    (fn.REORDER, _reorder),
     (fn.PAD, _pad),
     (fn.COMPLEX, _as_complex),
     (fn.UNFOLD, _unfold),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from attncore.weights import LazyWeights
 
-from ._torch_arrays import memory_address
+from ._torch_arrays import data_address, memory_address
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
 from ._torch_findings import (
     CHAINED,
@@ -149,7 +149,7 @@ class Sites:
         else:
             if overwritten(entry, tag, weights):
                 tag = tag.replaced(changes=("written over",))
-            entry.used, entry.changes = (weights.data_ptr(), weights.shape), tag.changes
+            entry.used, entry.changes = (data_address(weights), weights.shape), tag.changes
             self._record(entry, tag, weights_to_keep(entry, tag, weights), values, out)
 
     def _record(self, entry: Softmax, tag: Tag, weights: Tensor, values: Tensor | None, out: Tensor | None) -> None:
@@ -206,7 +206,7 @@ class Sites:
     def _used_again(self, entry: Softmax, tag: Tag, weights: Tensor) -> None:
         """The same softmax multiplied twice: once for each kind of values, or piece by piece."""
         record = None if entry.record is None else entry.record()
-        if record is None or entry.used in (None, (weights.data_ptr(), weights.shape)):
+        if record is None or entry.used in (None, (data_address(weights), weights.shape)):
             return
         if entry.used[1].numel() == entry.probabilities.numel():
             return

@@ -12,11 +12,14 @@ import torch.nn.functional as F  # noqa: N812 - what everybody calls it
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from attncore.errors import AttncoreError
+
 from . import _torch_functions as fn
 from ._torch_follow import (
     follow_activation,
     follow_arithmetic,
     follow_joined,
+    follow_ordered,
     follow_parts,
     follow_rule,
     follow_write,
@@ -83,6 +86,7 @@ class Watcher(TorchFunctionMode):
                 (SITE, fn.DISTANCE, products.distance),
                 (SITE, fn.SOFTMAX, self._softmax),
                 (SITE, fn.ATTENTION, self._attention),
+                (FOLLOWED, fn.ORDERED, follow_ordered),
                 (COMPOSITE, fn.MULTI_HEAD, None),
             )
             for function in family
@@ -118,10 +122,10 @@ class Watcher(TorchFunctionMode):
         if what == WRITING or (kwargs and _writes(func, kwargs)) or (what == SITE and fn.is_in_place(func)):
             self._before_write(func, args, kwargs)
         out = func(*args, **kwargs)
-        if what == SITE:
-            follow(self.table, func, args, kwargs, out)
-            return out
         try:
+            if what == SITE:
+                follow(self.table, func, args, kwargs, out)
+                return out
             if self.sites.rescaling.outputs:
                 self.sites.rescaling.follow(func, args, out)
             if what == WRITING:
@@ -131,6 +135,8 @@ class Watcher(TorchFunctionMode):
             elif follow is not None:
                 follow(self.table, func, args, kwargs, out)
         except Exception as error:  # a call that no rule foresaw must not break the model
+            if isinstance(error, AttncoreError) or (what == SITE and self.sites.recorder.options.reduce is not None):
+                raise  # the user's options, or their own function
             # What depends on the result is then unknown, not guessed.
             reason = f"a call that attncore could not follow ({type(error).__name__}: {error}); please report it"
             self.sites.refuse(fn.name_of(func), reason, opaque=True)

@@ -173,9 +173,59 @@ def test_frames_one_by_one(sdpa: bool) -> None:
     assert captured(model, x, x).weights.shape == (BATCH * 3, 1, LENGTH, LENGTH)
 
 
-@pytest.mark.parametrize("activation", [F.relu, F.relu_, F.gelu, nn.ReLU(inplace=True)])
+@pytest.mark.parametrize("sdpa", [True, False])
+@pytest.mark.parametrize("move", [lambda t: t.flip(2), lambda t: t.roll(1, 2), lambda t: torch.roll(t, 1)])
+def test_positions_in_another_order_are_reported(move: Any, sdpa: bool) -> None:
+    """Queries and keys that were turned round or shifted are not in the order of the tokens."""
+    model = Attends(spell=lambda model, project, x: move(Attends.heads(project(x))), sdpa=sdpa).eval()
+    x = torch.randn(BATCH, LENGTH, WIDTH)
+    with torch.no_grad(), pytest.raises(attncore.NoAttentionError, match="not in token order"):
+        attncore.trace(model, attncore.Inputs(x, x))
+
+
+def test_the_largest_scores_put_back_are_reported() -> None:
+    """A softmax over the largest scores alone, scattered to their places, is not passed over in silence."""
+
+    class Largest(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            scores = x @ x.mT
+            largest, places = scores.topk(2, -1)
+            return torch.zeros_like(scores).scatter(-1, places, largest.softmax(-1)) @ x
+
+    with pytest.raises(attncore.NoAttentionError, match="not seen multiplied with values"):
+        attncore.trace(Largest(), torch.randn(BATCH, LENGTH, WIDTH))
+
+
+@pytest.mark.parametrize("spell", [lambda s, t: s.masked_fill(s < t, -torch.inf), lambda s, t: torch.relu(s - t)])
+def test_scores_beside_a_threshold_of_sorted_ones(spell: Any) -> None:
+    """A threshold that comes from the sorted scores changes nothing of the order of the others."""
+
+    class Threshold(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            scores = x @ x.mT
+            return spell(scores, scores.sort(-1, descending=True).values[..., 2:3]).softmax(-1) @ x
+
+    x = torch.randn(BATCH, LENGTH, WIDTH)
+    scores = x @ x.mT
+    applied = spell(scores, scores.sort(-1, descending=True).values[..., 2:3]).softmax(-1)
+    assert np.allclose(np.asarray(captured(Threshold(), x).weights)[:, 0], applied.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        F.relu,
+        F.relu_,
+        F.gelu,
+        nn.ReLU(inplace=True),
+        lambda x: F.max_pool2d(x, 2),
+        lambda x: F.avg_pool2d(F.relu(x), 2),
+        lambda x: F.interpolate(x, scale_factor=2.0),
+        lambda x: F.adaptive_avg_pool2d(x, 4),
+    ],
+)
 def test_attention_over_channels_behind_an_activation(activation: Any) -> None:
-    """Channels stay channels behind an activation, so attention over them is not taken for one over positions."""
+    """Channels stay channels behind an activation or a pooling: attention over them is none over positions."""
 
     class Channels(nn.Module):
         def __init__(self) -> None:

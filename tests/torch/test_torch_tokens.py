@@ -118,6 +118,48 @@ def test_a_mask_without_padding() -> None:
     assert axis.padding is None or not axis.padding.any()
 
 
+class Masked(nn.Module):
+    """One attention under a mask, in any of the forms that models take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(20, 8)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(batch, length, 8)."""
+        x = self.embedding(input_ids)
+        mask = attention_mask.bool() if attention_mask.dtype == torch.int64 else attention_mask
+        mask = mask if mask.shape[0] == LENGTH else mask[:, None]
+        return nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+
+
+REAL = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "mask", [REAL, REAL.bool(), REAL.float().log(), (REAL - 1) * 1e9, (REAL - 1) * -torch.finfo(torch.float32).min]
+)
+def test_padding_from_masks_of_all_forms(mask: torch.Tensor) -> None:
+    """Ones and zeros, and what is added to the scores, say the same."""
+    trace = attncore.trace(Masked(), {"input_ids": token_ids(), "attention_mask": mask})
+    padding = trace.axes[trace[0].key_axis].padding
+    assert padding is not None
+    assert np.array_equal(padding, REAL.numpy() == 0)
+
+
+def test_an_added_mask_without_padding() -> None:
+    """Zeros that are added to the scores hide nothing."""
+    trace = attncore.trace(Masked(), {"input_ids": token_ids(), "attention_mask": torch.zeros(2, LENGTH)})
+    assert trace.axes[trace[0].key_axis].padding is None
+
+
+def test_a_causal_mask_as_large_as_the_batch() -> None:
+    """A mask of (query, key) is not taken for one of (batch, key), though both have one shape."""
+    ids, mask = torch.arange(LENGTH * LENGTH).view(LENGTH, LENGTH) % 20, torch.ones(LENGTH, LENGTH).tril()
+    trace = attncore.trace(Masked(), {"input_ids": ids, "attention_mask": mask.long()})
+    assert trace.axes[trace[0].key_axis].padding is None
+
+
 def test_segments() -> None:
     """Sentence A is 0 and B is 1."""
     segments = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1]])
