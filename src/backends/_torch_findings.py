@@ -13,7 +13,7 @@ from ._torch_layout import CannotMapError, Layout
 from ._torch_probabilities import TorchScoring
 from ._torch_tags import Scores, Softmax, Tag
 
-MIXING = "head mixing"
+MIXING, PIECES = "head mixing", "pieces"
 CHAINED = "multiplied with other weights"
 
 
@@ -37,37 +37,9 @@ def normalised_by_hand(weights: Tensor, tag: Tag) -> Softmax:
     return Softmax(weights.detach(), tag.dims, tag.key, tag.role, "", by_hand=True)
 
 
-def weights_to_keep(entry: Softmax, tag: Tag, weights: Tensor) -> Tensor:
-    """The weights to keep, in the layout of ``weights``: those applied, but before dropout and mixing of heads."""
-    before = entry.probabilities
-    if weights.is_complex():
-        if tag.changes:
-            raise CannotMapError("weights that are complex numbers")
-        return _arranged_like(before, entry, before.expand_as(weights), tag)
-    undone = {"dropout", MIXING}
-    if tag.changes and undone.issuperset(_until_mixed(tag.changes)) and before.numel() == weights.numel():
-        return _arranged_like(before, entry, weights, tag)
-    return weights.detach()
-
-
-def _until_mixed(changes: tuple[str, ...]) -> tuple[str, ...]:
+def until_mixed(changes: tuple[str, ...]) -> tuple[str, ...]:
     """The changes up to a mixing of heads: what comes after it changes what it made."""
     return changes[: changes.index(MIXING) + 1] if MIXING in changes else changes
-
-
-def _arranged_like(before: Tensor, entry: Softmax, weights: Tensor, tag: Tag) -> Tensor:
-    """The softmax's own output, its key dimension last."""
-    place = next(i for i, dim in enumerate(entry.dims) if len(dim) == 1 and dim[0] is entry.key)
-    moved = before.movedim(place, -1)
-    return moved.reshape(weights.shape) if moved.shape[-2:] == weights.shape[-2:] else weights.detach()
-
-
-def overwritten(entry: Softmax, tag: Tag, weights: Tensor) -> bool:
-    """Whether the model wrote over the softmax's memory, so that these weights are no longer its result."""
-    if tag.changes or memory_address(entry.probabilities) == entry.address:
-        return False
-    before = _arranged_like(entry.probabilities, entry, weights, tag)
-    return not torch.equal(before.to(weights.dtype), weights)
 
 
 def arranged_or_none(layout: Layout, tensor: Tensor, *, queries: bool = False) -> Tensor | None:
@@ -132,10 +104,10 @@ def notes_on(entry: Softmax, tag: Tag) -> tuple[str, ...]:
         "dropout": "dropout is applied after these weights",
         MIXING: "heads are mixed after these weights (talking heads)",
         "sliced": "a column of the softmax was cut off (a sink), so rows may sum below 1",
-        "pieces": "the model uses these weights piece by piece",
+        PIECES: "the model uses these weights piece by piece",
     }
     notes = [said[change] for change in dict.fromkeys(tag.changes) if change in said]
-    other = [change for change in dict.fromkeys(_until_mixed(tag.changes)) if change not in said]
+    other = [change for change in dict.fromkeys(until_mixed(tag.changes)) if change not in said]
     if other:
         notes.append(f"the model changed the weights after the softmax ({', '.join(other)})")
     if entry.by_hand:

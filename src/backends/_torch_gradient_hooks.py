@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ._torch_layout import Layout
+from ._torch_pieces import as_layer
 from ._torch_record import Gradients
 from ._torch_tags import Softmax
 
@@ -29,6 +30,9 @@ class WeightsGradient:
         gradient = self.entry.gradient
         if gradient is None:
             return None
+        arranged = as_layer(self.entry, gradient)
+        if arranged is not None:
+            return arranged
         place = next(i for i, dim in enumerate(self.entry.dims) if len(dim) == 1 and dim[0] is self.entry.key)
         return self.layout.apply(gradient.movedim(place, -1))
 

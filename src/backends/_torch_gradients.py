@@ -37,9 +37,15 @@ def gradient_of(record: Record) -> Callable[[], Array] | None:
 def _observed(record: Record) -> Tensor | None:
     assert record.gradient_of_output is not None
     gradient = record.gradient_of_output()
-    if gradient is None or record.heads is None:
-        return gradient
-    return gradient[:, list(record.heads)]
+    if gradient is None:
+        return None
+    gradient = gradient if record.heads is None else gradient[:, list(record.heads)]
+    if tuple(gradient.shape[:3]) != record.shape[:3]:
+        raise UnavailableError(
+            f'layer {record.index} "{record.name}" uses a part of its softmax only, {record.shape} of '
+            f"{tuple(gradient.shape)}, and the gradient of that part is not known"
+        )
+    return gradient
 
 
 def _from_output(record: Record) -> Tensor | None:

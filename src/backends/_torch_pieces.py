@@ -1,13 +1,15 @@
-"""Which queries and keys belong to weights, and weights that a model uses piece by piece."""
+"""What belongs to the weights that a model uses: the softmax they came from, its queries and keys, all its pieces."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from ._torch_arrays import memory_address
 from ._torch_dims import Dims
-from ._torch_findings import arranged_or_none
-from ._torch_layout import Layout, layout_of
-from ._torch_tags import Scores, Softmax
+from ._torch_findings import MIXING, PIECES, arranged_or_none, until_mixed
+from ._torch_layout import CannotMapError, Layout, layout_of
+from ._torch_tags import Scores, Softmax, Tag
 
 
 def whole_softmax(entry: Softmax, weights: Tensor, *, any_piece: bool = False) -> tuple[Tensor, Dims] | None:
@@ -19,14 +21,64 @@ def whole_softmax(entry: Softmax, weights: Tensor, *, any_piece: bool = False) -
     whole = entry.probabilities
     if entry.scores is None or weights.shape[-1] != entry.key.size or weights.numel() >= whole.numel():
         return None
-    columns, rows = _place(entry.dims, (entry.key,)), _place(entry.dims, _rows(entry, entry.scores))
-    if columns is None or rows is None:
+    order = _rows_and_keys_last(entry)
+    if order is None:
         return None
-    lead = whole.numel() // (whole.shape[rows] * whole.shape[columns])
+    lead = whole.numel() // (whole.shape[order[-2]] * whole.shape[order[-1]])
     if not any_piece and weights.shape[:-2].numel() == lead:
         return None
-    order = [place for place in range(whole.dim()) if place not in (rows, columns)] + [rows, columns]
     return whole.permute(order), tuple(entry.dims[place] for place in order)
+
+
+def _rows_and_keys_last(entry: Softmax) -> list[int] | None:
+    """The order of a softmax's dimensions with those of query and key last; None where the query's is not known."""
+    columns = _place(entry.dims, (entry.key,))
+    rows = None if entry.scores is None else _place(entry.dims, _rows(entry, entry.scores))
+    if columns is None or rows is None:
+        return None
+    return [place for place in range(len(entry.dims)) if place not in (rows, columns)] + [rows, columns]
+
+
+def as_layer(entry: Softmax, tensor: Tensor) -> Tensor | None:
+    """A softmax, or a tensor with its dimensions, as (batch, heads, query, key), whatever became of it since."""
+    order = _rows_and_keys_last(entry)
+    if order is None:
+        return None
+    dims = [entry.dims[place] for place in order]
+    return arranged_or_none(layout_of(tuple(dims[:-2]), dims[-2], dims[-1]), tensor.permute(order))
+
+
+def as_applied(entry: Softmax, tag: Tag, layout: Layout, weights: Tensor) -> tuple[Tensor, Tag]:
+    """The weights to keep, (batch, heads, query, key), and what is known of them.
+
+    They are those applied, but before dropout and a mixing of heads. What was written over is noted.
+    """
+    applied = layout.apply(weights.detach())
+    undone = {"dropout", MIXING, PIECES}.issuperset(until_mixed(tag.changes))
+    written = not tag.changes and entry.address not in (0, memory_address(entry.probabilities))
+    if weights.is_complex() and not undone:
+        raise CannotMapError("weights that are complex numbers")
+    if not weights.is_complex() and not written and not (tag.changes and undone):
+        return applied, tag
+    before = _before(entry, layout, weights)
+    if before is None or before.shape != applied.shape:
+        if weights.is_complex():
+            raise CannotMapError("weights that are complex numbers")
+        return applied, tag.replaced(changes=tuple(f"{change}, as it was applied" for change in tag.changes))
+    if written and not weights.is_complex():
+        same = torch.equal(before.to(applied.dtype), applied)
+        return applied, tag if same else tag.replaced(changes=("written over",))
+    return before, tag
+
+
+def _before(entry: Softmax, layout: Layout, weights: Tensor) -> Tensor | None:
+    """The softmax's own result in the layout of a layer."""
+    if entry.scores is not None:
+        return as_layer(entry, entry.probabilities)
+    place = _place(entry.dims, (entry.key,))
+    moved = entry.probabilities.movedim(-1 if place is None else place, -1)
+    same = moved.shape[-2:] == weights.shape[-2:] and moved.numel() == weights.numel()
+    return layout.apply(moved.reshape(weights.shape).detach()) if same else None
 
 
 def _place(dims: Dims, dim: tuple[object, ...]) -> int | None:

@@ -16,6 +16,7 @@ from ._torch_arrays import data_address, memory_address
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, is_feature, kind_of, size_of
 from ._torch_findings import (
     CHAINED,
+    PIECES,
     arranged_or_none,
     check_plain_tensor,
     common_span,
@@ -25,14 +26,12 @@ from ._torch_findings import (
     masks_of,
     normalised_by_hand,
     notes_on,
-    overwritten,
     own_copies,
     role_name,
-    weights_to_keep,
 )
 from ._torch_gradient_hooks import GradientInto, OutputGradient, WeightsGradient
 from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of
-from ._torch_pieces import operands_of, whole_softmax
+from ._torch_pieces import as_applied, operands_of, whole_softmax
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
 from ._torch_rescaled import Rescaling
@@ -147,10 +146,8 @@ class Sites:
         elif (whole := whole_softmax(entry, weights)) is not None:
             self._use_whole(entry, tag, *whole)
         else:
-            if overwritten(entry, tag, weights):
-                tag = tag.replaced(changes=("written over",))
             entry.used, entry.changes = (data_address(weights), weights.shape), tag.changes
-            self._record(entry, tag, weights_to_keep(entry, tag, weights), values, out)
+            self._record(entry, tag, weights, values, out)
 
     def _record(self, entry: Softmax, tag: Tag, weights: Tensor, values: Tensor | None, out: Tensor | None) -> None:
         """Add a record of these weights, whose dimensions are those of ``tag``."""
@@ -165,7 +162,7 @@ class Sites:
             if entry.scores is not None
             else layout_of(lead, fresh((size_of(row),), "plain")[0])
         )
-        kept = layout.apply(weights)
+        kept, tag = as_applied(entry, tag, layout, weights)
         operands = entry.scores.operands if entry.scores else None
         chained = CHAINED in tag.changes
         query, key_vectors = (None, None) if chained else operands_of(entry, layout, four_sizes(kept.shape))
@@ -178,7 +175,7 @@ class Sites:
             ),
             shape=four_sizes(kept.shape),
             order=tag.order,
-            weights=kept.detach(),
+            weights=kept,
             query=query,
             key=key_vectors,
             value=None if values is None else arranged_or_none(layout, values),
@@ -200,7 +197,7 @@ class Sites:
         if not {"dropout"}.issuperset(tag.changes):
             raise CannotMapError("one softmax was used piece by piece, and its pieces were changed before")
         entry.used = None
-        whole = tag.replaced(dims=dims, order=entry.order, changes=(*tag.changes, "pieces"))
+        whole = tag.replaced(dims=dims, order=entry.order, changes=(*tag.changes, PIECES))
         self._record(entry, whole, weights, None, None)
 
     def _used_again(self, entry: Softmax, tag: Tag, weights: Tensor) -> None:

@@ -119,3 +119,66 @@ def test_sparse_weights_are_reported() -> None:
     model, x = Attends(apply).eval(), torch.randn(BATCH, LENGTH, HEADS * DIM)
     with torch.no_grad(), pytest.raises(attncore.NoAttentionError, match="sparse"):
         attncore.trace(model, x)
+
+
+class ByEinsum(Attends):
+    """The dimensions of the scores in any order, with dropout or without."""
+
+    def __init__(self, scores: str, weights: str, rate: float) -> None:
+        super().__init__(lambda w, v: w)
+        self.scores, self.weights, self.rate = scores, weights, rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, heads, length, DIM)."""
+        q, k, v = self.parts(x)
+        s = torch.einsum(f"bhqd,bhkd->{self.scores}", q, k) * DIM**-0.5
+        w = torch.dropout(s.softmax(self.scores.index("k")), self.rate, True)
+        w = w.permute([self.scores.index(label) for label in self.weights])
+        return torch.einsum(f"{self.weights},bhkd->bhqd", w, v)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+@pytest.mark.parametrize("weights", ["bhqk", "qhbk", "kbqh"])
+@pytest.mark.parametrize("scores", ["bhqk", "bqhk", "khbq", "qkhb", "hbqk"])
+def test_dimensions_in_any_order(scores: str, weights: str, rate: float) -> None:
+    """Weights before dropout, and their gradient, are (batch, heads, query, key) whatever order the model has."""
+    model, x = ByEinsum(scores, weights, rate), torch.randn(BATCH, LENGTH, HEADS * DIM)
+    trace = attncore.trace(model, x, grad=True)
+    assert np.abs(np.asarray(trace[0].weights) - reference(model, x)[0]).max() <= 1e-6
+    assert trace[0].notes == (("dropout is applied after these weights",) if rate else ())
+    if not rate:
+        loss = torch.randn_like(trace.output)
+        (trace.output * loss).sum().backward()
+        wanted = (loss @ model.parts(x)[2].mT).detach().numpy()
+        assert np.abs(np.asarray(trace[0].weights_grad) - wanted).max() <= 1e-6
+
+
+def test_dropout_behind_folded_heads() -> None:
+    """Heads that are folded in front of the batch after the softmax are told apart before dropout too."""
+
+    def apply(weights: Tensor, values: Tensor) -> Tensor:
+        folded = weights.transpose(0, 1).reshape(-1, LENGTH, LENGTH)
+        return torch.dropout(folded, 0.5, True) @ values.transpose(0, 1).reshape(-1, LENGTH, DIM)
+
+    model, x = Attends(apply), torch.randn(BATCH, LENGTH, HEADS * DIM)
+    layer = attncore.trace(model, x)[0]
+    assert np.abs(np.asarray(layer.weights) - reference(model, x)[0]).max() <= 1e-6
+    assert layer.notes == ("dropout is applied after these weights",)
+
+
+def test_the_gradient_of_some_rows_is_refused() -> None:
+    """The gradient of the whole softmax is not given for that of the rows that are used."""
+    model, x = Attends(lambda w, v: w[:, :, :1] @ v), torch.randn(BATCH, LENGTH, HEADS * DIM)
+    trace = attncore.trace(model, x, grad=True)
+    trace.output.sum().backward()
+    with pytest.raises(attncore.UnavailableError, match="uses a part of its softmax only"):
+        np.asarray(trace[0].weights_grad)
+
+
+def test_weights_made_complex() -> None:
+    """Weights that meet complex values are real numbers all the same."""
+    model = Attends(lambda w, v: (w.to(torch.complex64) @ torch.complex(v, v)).real)
+    x = torch.randn(BATCH, LENGTH, HEADS * DIM)
+    layer = attncore.trace(model, x)[0]
+    assert np.abs(np.asarray(layer.weights) - reference(model, x)[0]).max() <= 1e-6
+    assert layer.value is None
