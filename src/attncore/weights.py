@@ -168,6 +168,10 @@ class DenseWeights(LazyWeights):
         return bytes_of(self.source)
 
 
+# Rows of a causal attention that are computed at a time.
+_CAUSAL_ROWS = 128
+
+
 class RecomputedWeights(LazyWeights):
     """Weights computed from query and key when they are read, exactly, a block at a time.
 
@@ -200,8 +204,29 @@ class RecomputedWeights(LazyWeights):
         key = _take(self.key, _shared(batch, self.key), distinct, None)
         if not np.array_equal(distinct, kv_heads):
             key = key[:, np.searchsorted(distinct, kv_heads)]
+        if self.scoring.causal and self.scoring.mask is None and self.scoring.bias is None:
+            return self._causal_block(query, key, heads, rows)
         parts = (_as_slice(batch), _as_slice(heads), _as_slice(rows))
         return probabilities(query, key, self.scoring, heads=heads, rows=rows, parts=parts)
+
+    def _causal_block(self, query: Array, key: Array, heads: Positions, rows: Positions) -> Array:
+        """The same by pieces of rows, each with no more keys than it may see: of a long text that is half of all."""
+        query, key = query.astype(self.dtype, copy=False), key.astype(self.dtype, copy=False)
+        keys = self.shape[3]
+        weights = np.zeros((*query.shape[:3], keys), dtype=self.dtype)
+        for start in range(0, len(rows), _CAUSAL_ROWS):
+            piece = slice(start, start + _CAUSAL_ROWS)
+            seen = min(keys, int(rows[piece].max()) + self.scoring.causal_offset + 1)
+            if seen > 0:
+                weights[:, :, piece, :seen] = probabilities(
+                    query[:, :, piece],
+                    key[:, :, :seen],
+                    self.scoring,
+                    heads=heads,
+                    rows=rows[piece],
+                    parts=(slice(None), slice(None), slice(None)),
+                )
+        return weights
 
     @property
     def held_bytes(self) -> int:
