@@ -189,3 +189,18 @@ def test_why_nothing_is_shown_is_said_as_long_as_nothing_is(show, view, nothing,
     viewer.select(**nothing)
     viewer.select(view="neuron" if view == "model" else "model", item=0, pattern="", layer=0)
     expect(why).to_be_hidden()
+
+
+@pytest.mark.parametrize("start", ["#view=matrix", "#view=matrix&layer=1&window=9,11,9,11", "#view=head"])
+def test_a_link_followed_on_an_open_page_shows_what_it_shows_on_a_new_one(show, start: str) -> None:
+    """The same part of the same matrix, whatever was shown before and however large it was."""
+    random = np.random.default_rng(0)
+    trace = AttentionTrace.from_arrays([random.dirichlet(np.ones(size), (1, 2, size)) for size in (24, 12, 12)])
+    link = "#view=matrix&layer=2&window=1,9,1,9&query=2"
+    viewer = show(trace, start)
+    viewer.page.evaluate("(link) => { location.hash = link; }", link)
+    viewer.page.wait_for_function("async () => (await window.attncore.ready).store.selection.layer === 2")
+    viewer.settle()
+    rulers = viewer.page.locator(".attn-matrix-stage text").all_text_contents()
+    assert "".join(rulers)
+    assert rulers == show(trace, link).page.locator(".attn-matrix-stage text").all_text_contents()

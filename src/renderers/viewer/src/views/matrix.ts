@@ -49,6 +49,8 @@ class MatrixView {
   private readonly stops: readonly (() => void)[];
   private ticket = 0;
   private resting = 0;
+  /** A window that came with other numbers, by a link for example, until they are there; null for all of them. */
+  private wanted: MatrixWindow | null | undefined;
 
   constructor(
     host: HTMLElement,
@@ -103,9 +105,13 @@ class MatrixView {
   }
 
   private onSelection(next: Selection, before: Selection): void {
-    if (next.window !== before.window) this.goTo(next.window);
     const sorts = (next.sort === "query" && next.query !== before.query) || (next.sort === "key" && next.key !== before.key);
-    if (sorts || NEW_NUMBERS.some((field) => next[field] !== before[field])) return this.load();
+    const others = sorts || NEW_NUMBERS.some((field) => next[field] !== before[field]);
+    if (next.window !== before.window) {
+      if (others) this.wanted = next.window;
+      else this.goTo(next.window);
+    }
+    if (others) return this.load();
     if (changedOnly(next, before, "window")) return;
     this.elements.caption.textContent = captionOf(this.context);
     this.picture.paint();
@@ -178,7 +184,10 @@ class MatrixView {
     if (this.explainEmpty(order)) return;
     const tiles = new MatrixTiles(context.reader, series, selection.item, order, () => this.picture.onArrival(tiles));
     const before = this.picture.order;
-    const to = before === null ? { window: startWindow(selection) } : { edge: edgeOf(order, before) };
+    const { wanted } = this;
+    this.wanted = undefined;
+    const asked = before === null ? selection.window : wanted;
+    const to = asked === undefined && before !== null ? { edge: edgeOf(order, before) } : { window: startWindow(asked ?? null) };
     await this.picture.show(tiles, to);
     if (ticket !== this.ticket) return;
     if (before !== null) this.rememberWindow();
@@ -206,7 +215,7 @@ class MatrixView {
   }
 }
 
-function startWindow({ window }: Selection): Window | null {
+function startWindow(window: MatrixWindow | null): Window | null {
   return window === null ? null : windowFrom(window);
 }
 
