@@ -210,13 +210,17 @@ Operation = (
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One operation. ``scope`` is the framework's name for the place (a name stack, an op's scope)."""
+    """One operation. ``scope`` is the framework's name for the place (a name stack, an op's scope).
+
+    ``backward`` marks what differentiation added: the backward pass, and what is computed again for it.
+    """
 
     operation: Operation
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     scope: str = ""
     handle: Any = None
+    backward: bool = False
 
     def __post_init__(self) -> None:
         for output in self.outputs:
@@ -236,6 +240,14 @@ class Graph:
         node = Node(operation, tuple(inputs), tuple(outputs), scope)
         self.nodes.append(node)
         return node
+
+    def mark_backward(self, start: int) -> None:
+        """Mark the nodes from this place on, and all within them, as part of a backward pass."""
+        for node in self.nodes[start:]:
+            node.backward = True
+            if isinstance(node.operation, Region):
+                for body in node.operation.bodies:
+                    body.mark_backward(0)
 
     def walk(self) -> Iterator[tuple[Node, tuple[Node, ...]]]:
         """Every node, inner ones too, each with the region nodes around it from the outside in."""

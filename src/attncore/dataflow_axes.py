@@ -32,6 +32,8 @@ from attncore.dataflow import (
 )
 
 DATA, PARAMETER, STATE = "data", "parameter", "state"
+# An axis that a product with a parameter gave to data: heads or channels, where a learned query's axis is positions.
+FEATURE = "feature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ def transferred(node: Node, lookup: Lookup, is_data: IsData) -> tuple[Axes, ...]
     """The axes of a node's outputs, given those of its inputs; regions are not for this function."""
     operation = node.operation
     if isinstance(operation, Opaque):
-        return tuple(_opaque(node, number, lookup) for number in range(len(node.outputs)))
+        given: Lookup = lambda one: _given(one, node.inputs, lookup, is_data)  # noqa: E731 - only a name for it
+        return tuple(_opaque(node, number, given) for number in range(len(node.outputs)))
     shape = node.outputs[0].shape
     axes = _one_output(node, lookup, is_data)
     fitted = tuple(axis if length != 1 else _units(axis) for axis, length in zip(axes, shape, strict=True))
@@ -188,7 +191,7 @@ def _one_output(node: Node, lookup: Lookup, is_data: IsData) -> Axes:
         case Elementwise():
             return _elementwise(node.inputs, after, lookup, is_data)
         case Contract():
-            return _contracted(operation, source, lookup(node.inputs[1]))
+            return _contracted(operation, *(_given(one, node.inputs, lookup, is_data) for one in node.inputs[:2]))
         case Reduce():
             kept = [axis for at, axis in enumerate(source) if at not in operation.axes]
             return (
@@ -213,7 +216,7 @@ def _one_output(node: Node, lookup: Lookup, is_data: IsData) -> Axes:
             repeated = (*new, *own) if operation.tiled else (*own, *new)
             return (*source[: operation.axis], repeated, *source[operation.axis + 1 :])
         case Gather():
-            return _gathered(operation, node, lookup)
+            return _gathered(operation, node, lambda one: _given(one, node.inputs, lookup, is_data))
         case Concatenate():
             return _concatenated(operation, node, lookup, is_data)
         case Update():
@@ -239,11 +242,19 @@ def _data_first(inputs: Sequence[Value], is_data: IsData) -> list[Value]:
     return sorted(inputs, key=lambda one: not is_data(one))
 
 
+def _given(one: Value, inputs: Sequence[Value], lookup: Lookup, is_data: IsData) -> Axes:
+    """The axes of an input to a product; those of parameters become features of the data beside them."""
+    axes = lookup(one)
+    if is_data(one) or not any(is_data(other) for other in inputs):
+        return axes
+    return tuple(tuple(replace(atom, tags=atom.tags | {FEATURE}) for atom in axis) for axis in axes)
+
+
 def _beside(known: Axis, axis: Axis, of_data: bool) -> Axis:
     """What a further input says of an axis: learned positions beside those of data make no parameter's axis of it."""
     if of_data or not {DATA, STATE} & tags_of(known):
         return axis
-    return tuple(replace(atom, tags=atom.tags - {PARAMETER}) for atom in axis)
+    return tuple(replace(atom, tags=frozenset()) for atom in axis)
 
 
 def _updated(source: Axes, part: Value, shape: Sequence[int | None], lookup: Lookup) -> Axes:
@@ -264,7 +275,12 @@ def _updated(source: Axes, part: Value, shape: Sequence[int | None], lookup: Loo
 def _contracted(operation: Contract, left: Axes, right: Axes) -> Axes:
     of_left = dict(zip(operation.left, left, strict=True))
     of_right = dict(zip(operation.right, right, strict=True))
-    return tuple(merged(of_left.get(label, ()), of_right.get(label, ())) for label in operation.result)
+    result = tuple(merged(of_left.get(label, ()), of_right.get(label, ())) for label in operation.result)
+    summed = [label for label in operation.left if label in of_right and label not in operation.result]
+    if any(DATA in tags_of(of_left[label]) and DATA in tags_of(of_right[label]) for label in summed):
+        # What positions were gathered into is a place of its own, as the tokens that a learned query makes.
+        return tuple(tuple(replace(atom, tags=atom.tags - {FEATURE}) for atom in axis) for axis in result)
+    return result
 
 
 def _gathered(operation: Gather, node: Node, lookup: Lookup) -> Axes:

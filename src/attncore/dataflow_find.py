@@ -10,19 +10,23 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Softmax, Value
-from attncore.dataflow_axes import PARAMETER, Axes, tags_of
+from attncore.dataflow_axes import FEATURE, PARAMETER
 from attncore.dataflow_provenance import Provenance, ancestors_of, has_data, parameters_of
 from attncore.dataflow_roles import Roles, key_side, layouts_of, position_tags, roles_of
 from attncore.dataflow_scoring import steps_between
-from attncore.dataflow_sites import Findings, Layout, OpaqueKernel, Rejection, Site
+from attncore.dataflow_sites import Findings, Kind, Layout, OpaqueKernel, Rejection, Site
 from attncore.dataflow_stages import CHANGED, DEFERRED, Arrival, Follower
 
 _LEARNED_KEYS = "a softmax over learned vectors, not over positions of the input, as in a router or a memory"
+_FEATURES = "attention over features that parameters made (channels or heads), not over positions of the input"
 _BLOCKS = (
     "an online softmax, put together from blocks of keys one after the other, so that no row of weights ever exists"
 )
 _UNUSED = "query times key and a softmax, but its result was not seen multiplied with values"
+_LOST = "values weighed by a softmax of query times key that is not over the keys, or moved about in between"
 _NO_PRODUCT = "values weighed by a softmax whose scores are no product of query and key (additive attention)"
+_BACKWARD = "a softmax of products met others in a backward pass alone, as that of a contrastive loss does"
+_RECOMPUTED = "an attention of a backward pass, as one that is computed again to save memory"
 _BARE = "query times key met values without a softmax (linear attention, or normalised afterwards)"
 _NO_AXES = "the axes of its weights could not be told apart"
 _LEARNED_QUERIES = "the queries are learned, not positions of the input"
@@ -70,27 +74,34 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
     unused: list[Node] = []
     # Also what a backward pass applies the weights to: it is of an attention, and none of its own.
     met: set[Node] = set()
+    handled: set[Node] = set()
     for one in sorted(scores, key=lambda node: number[node]):
         follower = Follower(one, nodes[number[one] + 1 :], provenance)
         met |= {arrival.product for arrival in follower.arrivals}
         for arrival in _own(follower.arrivals):
             arrival = _whole_or_piece(follower, arrival, provenance)
             arrivals.setdefault((arrival.product, arrival.side), []).append((follower, arrival))
-        if not follower.arrivals and follower.has_weights and _is_of_data(one, provenance):
+        is_unused = not follower.arrivals and follower.has_weights
+        handled |= {one} if follower.arrivals or is_unused else set()
+        if is_unused and _is_of_data(one, provenance) and not one.backward:
             unused.append(one)
     scopes: set[object] = set()
+    applied: dict[Value, list[object]] = {}
     for several in arrivals.values():
         for follower, arrival, count in _chosen(several, provenance):
             found = _site(follower, arrival, count, around, provenance)
             scopes.add(arrival.product.scope)
-            yield found
+            if isinstance(found, Rejection) or not _is_applied_again(found, applied, provenance):
+                yield found
     for one in unused:
         yield Rejection(one, around, _UNUSED)
     for product in _weighed_otherwise(nodes, met, provenance):
         yield Rejection(product, around, _NO_PRODUCT)
+    for product in _lost_on_the_way(nodes, {*met, *handled}, provenance):
+        yield Rejection(product, around, _LOST)
     for one in nodes:
         # The backward pass of an attention has such products too.
-        if one not in scores and one.scope not in scopes and _is_of_data(one, provenance):
+        if one not in scores and one.scope not in scopes and not one.backward and _is_of_data(one, provenance):
             yield from (
                 Rejection(product, around, _BARE)
                 for product in Follower(one, nodes[number[one] + 1 :], provenance).bare[:1]
@@ -105,9 +116,45 @@ def _weighed_otherwise(nodes: list[Node], met: set[Node], provenance: Provenance
         if source is None or isinstance(source.operation, Contract | Region | Opaque) or source not in nodes[:number]:
             continue
         for arrival in Follower(source, nodes[nodes.index(source) + 1 :], provenance).arrivals:
-            if arrival.product not in met and _is_of_data(arrival.product, provenance):
-                met.add(arrival.product)
-                yield arrival.product
+            product = arrival.product
+            if product not in met and not product.backward and _is_of_data(product, provenance):
+                met.add(product)
+                yield product
+
+
+def _lost_on_the_way(nodes: list[Node], known: set[Node], provenance: Provenance) -> Iterator[Node]:
+    """Products of a softmax of data's products, between which something happens that the follower does not know."""
+    for number, anchor in enumerate(nodes):
+        if not _is_anchor(anchor) or anchor.backward:
+            continue
+        before = _operands_of(anchor.inputs[0])
+        if not any(_is_of_data(one, provenance) for one in before) or known & before:
+            continue
+        derived = set(anchor.outputs)
+        for node in nodes[number + 1 :]:
+            if not derived.intersection(node.inputs) or isinstance(node.operation, Region):
+                continue
+            if not isinstance(node.operation, Contract):
+                derived.update(node.outputs)
+            elif node not in known and not node.backward and _is_of_data(node, provenance):
+                known.add(node)
+                yield node
+                break
+
+
+def _operands_of(value: Value) -> set[Node]:
+    """The products that a value is made of, whatever lies between."""
+    waiting, seen, found = [value], set[Value](), set[Node]()
+    while waiting:
+        one = waiting.pop()
+        if one in seen or one.node is None:
+            continue
+        seen.add(one)
+        if isinstance(one.node.operation, Contract):
+            found.add(one.node)
+        elif not isinstance(one.node.operation, Region):
+            waiting += one.node.inputs
+    return found
 
 
 def _own(arrivals: list[Arrival]) -> list[Arrival]:
@@ -116,9 +163,21 @@ def _own(arrivals: list[Arrival]) -> list[Arrival]:
     for arrival in arrivals:
         known.setdefault((arrival.product, arrival.state.weights), arrival)
     several = list(known.values())
-    for is_own in (lambda one: one.state.stage == "weights", lambda one: CHANGED not in one.state.notes):
+    for is_own in (
+        lambda one: not one.product.backward,
+        lambda one: one.state.stage == "weights",
+        lambda one: CHANGED not in one.state.notes,
+    ):
         several = [one for one in several if is_own(one)] or several
     return several
+
+
+def _is_applied_again(site: Site, applied: dict[Value, list[object]], provenance: Provenance) -> bool:
+    """Whether the same weights meet further values of the same layer: tangents, or what positions add to values."""
+    names, known = site.parameters["value"], applied.setdefault(site.weights, [])
+    again = names in known or (bool(known) and (site.value is None or not provenance.is_data(site.value)))
+    known.append(names)
+    return again
 
 
 def _whole_or_piece(follower: Follower, arrival: Arrival, provenance: Provenance) -> Arrival:
@@ -184,6 +243,8 @@ def _site(
     follower: Follower, arrival: Arrival, count: int, around: tuple[Node, ...], provenance: Provenance
 ) -> Site | Rejection:
     product, state = arrival.product, arrival.state
+    if product.backward:
+        return Rejection(product, around, _RECOMPUTED if follower.scores.backward else _BACKWARD)
     roles = roles_of(follower, arrival, provenance)
     layouts = None if roles is None else layouts_of(follower, arrival, roles)
     if roles is None or layouts is None or state.weights is None:
@@ -201,6 +262,8 @@ def _site(
     )
     if not provenance.is_data(key) or (not keys_counted and not provenance.is_data(query)):
         return Rejection(product, around, _LEARNED_KEYS)
+    if _are_features(query, key, layouts, provenance):
+        return Rejection(product, around, _FEATURES)
     notes = state.notes
     if not provenance.is_data(query):
         notes = (*notes, _LEARNED_QUERIES)
@@ -209,6 +272,11 @@ def _site(
         notes = (*notes, DEFERRED)
     plain = count == 1 and normalised and not state.joined and "query" in layouts and "key" in layouts
     query_source, key_source = _sources(provenance, query, key, layouts, roles)
+    parameters = {
+        role: parameters_of(one, provenance) for role, one in (("query", query), ("key", key), ("value", value))
+    }
+    if not provenance.is_data(query) and (parameters["key"] or parameters["value"]):
+        parameters["query"] = ()  # what was learned in place of a query is not where the layer is
     return Site(
         weights=state.weights,
         query=query if "query" in layouts and not state.pieced else None,
@@ -223,13 +291,23 @@ def _site(
         normalised=normalised,
         roles_from=roles.known_from,
         notes=notes,
-        parameters={
-            role: parameters_of(one, provenance) for role, one in (("query", query), ("key", key), ("value", value))
-        },
+        parameters=parameters,
         scope=product.scope,
         query_source=query_source,
         key_source=key_source,
     )
+
+
+def _are_features(query: Value, key: Value, layouts: dict[Kind, Layout], provenance: Provenance) -> bool:
+    """Whether what asks and what is asked are both features, as in attention over channels."""
+    for kind, value in (("query", query), ("key", key)):
+        if kind not in layouts:
+            return False
+        parts = zip(provenance.axes(value), layouts[kind].axes, strict=True)
+        atoms = [atom for axis, own in parts if any(part.role == "length" for part in own) for atom in axis]
+        if not atoms or not all(FEATURE in atom.tags and not has_data((atom,)) for atom in atoms):
+            return False
+    return True
 
 
 def _sources(
@@ -241,13 +319,18 @@ def _sources(
         return None, None
     of_query = position_tags(provenance.axes(query), layouts["query"])
     of_key = position_tags(provenance.axes(key), layouts["key"])
-    if not provenance.is_data(query) or (not of_query and _is_learned(provenance.axes(query), layouts["query"])):
+    if not provenance.is_data(query):
         return "learned", of_key
     shared = of_query & of_key
-    if not of_query or (shared and not provenance.are_repeated(shared)):
-        # One query at a time, as in decoding, has no axis to tell by.
+    if not of_query:
+        # One query at a time, as in decoding, has no axis to tell by: it asks what it was made of, too, or others.
+        return "the same", "the same" if _inputs_behind(query, provenance) <= _inputs_behind(
+            key, provenance
+        ) else "another"
+    is_data = any(not tag.startswith(PARAMETER) for tag in shared)
+    if shared and (is_data or of_query == of_key) and not provenance.are_repeated(shared):
         return "the same", "the same"
-    if shared:
+    if is_data:
         # Of one array for an encoder and a decoder the axis does not tell, but which attention it went through.
         is_same = _softmaxes_behind(query, provenance) == _softmaxes_behind(key, provenance)
         return "the same", "the same" if is_same else "another"
@@ -260,10 +343,6 @@ def _softmaxes_behind(value: Value, provenance: Provenance) -> set[Node]:
     return {one.node for one in ancestors_of(value, provenance) if one.node is not None and _is_anchor(one.node)}
 
 
-def _is_learned(axes: Axes, layout: Layout) -> bool:
-    """Whether the positions of an array are those of a parameter."""
-    return any(
-        PARAMETER in tags_of(axis)
-        for axis, parts in zip(axes, layout.axes, strict=True)
-        if any(part.role == "length" for part in parts)
-    )
+def _inputs_behind(value: Value, provenance: Provenance) -> set[Value]:
+    """The arrays of the user that a value is made of; a lone number is a place or a step, not what is attended to."""
+    return {one for one in ancestors_of(value, provenance) if one.node is None and one.origin == "data" and one.shape}

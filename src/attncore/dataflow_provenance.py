@@ -45,6 +45,8 @@ class Provenance:
             tags: set[str] = {value.origin} if value.origin in (DATA, PARAMETER, STATE) else set()
             if value.origin == DATA:
                 tags.add(f"{number}.{at}")
+            elif value.origin == PARAMETER:
+                tags.add(f"{PARAMETER} {number}.{at}")
             axes.append(single(length, frozenset(tags)))
         return tuple(axes)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from attncore.dataflow import Contract
 from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, Axis, tags_of
-from attncore.dataflow_provenance import Provenance
+from attncore.dataflow_provenance import Provenance, has_data
 from attncore.dataflow_sites import Kind, Layout, Part, Role
 from attncore.dataflow_stages import Arrival, Follower
 
@@ -72,6 +73,7 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
     gone = _of_keys(gone, arrival.state.summed, scores)
     key_is_right = any(scores.result[place[0]] not in scores.left for place in gone)
     query_labels, key_labels = (scores.left, scores.right) if key_is_right else (scores.right, scores.left)
+    mixed = _mixed(axes, gone)
     roles: dict[Place, Role] = {}
     free: list[Place] = []
     batch: list[Place] = []
@@ -85,7 +87,7 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
             elif atom.length == 1:
                 roles[place] = "batch"
             elif label in query_labels and label not in key_labels:
-                roles[place] = "length" if data else "heads"
+                roles[place] = "length" if data or at in mixed else "heads"
                 free.append(place)
             else:
                 # A cache that the user hands in counts heads too: what parameters were split into are heads.
@@ -93,7 +95,8 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
                 batch.append(place)
     if "last" not in roles.values() and not arrival.state.summed:
         return None
-    known_from = _settle(roles, free, batch, axes, scores, provenance.axes(follower.scores.inputs[0]))
+    query = follower.scores.inputs[0 if key_is_right else 1]
+    known_from = _settle(roles, free, batch, axes, scores, dict(zip(query_labels, provenance.axes(query), strict=True)))
     minor = frozenset(place for place, role in roles.items() if role == "heads" and place not in shared)
     return Roles(roles, minor, known_from)
 
@@ -104,14 +107,25 @@ def _of_keys(gone: set[Place], softmaxed: frozenset[int], scores: Contract) -> s
     return {place for place in gone if place[0] in (softmaxed or own)} or gone
 
 
+def _mixed(axes: Axes, gone: set[Place]) -> set[int]:
+    """Query axes partly of features, where keys have such parts too: positions that were made of channels."""
+    partly = {at for at, axis in enumerate(axes) if len({has_data((atom,)) for atom in axis if atom.length != 1}) == 2}
+    return partly if any(at in partly for at, _ in gone) else set()
+
+
 def _settle(
-    roles: dict[Place, Role], free: list[Place], batch: list[Place], axes: Axes, scores: Contract, left: Axes
+    roles: dict[Place, Role],
+    free: list[Place],
+    batch: list[Place],
+    axes: Axes,
+    scores: Contract,
+    query: dict[int, Axis],
 ) -> Literal["provenance", "convention"]:
     """Where nothing came from parameters, the last of several axes is the heads; some axis is the queries."""
     known_from: Literal["provenance", "convention"] = "provenance"
     heads = [place for place, role in roles.items() if role == "heads"]
-    summed = [axis for axis, label in zip(left, scores.left, strict=True) if label not in scores.result]
-    told = any(PARAMETER in tags_of(axis) for axis in summed)
+    summed = frozenset().union(*(tags_of(axis) for label, axis in query.items() if label not in scores.result))
+    told = PARAMETER in summed
     if not heads and not told:
         known_from = "convention"
         shared = [at for at, label in enumerate(scores.result) if label in scores.left and label in scores.right]
@@ -125,8 +139,19 @@ def _settle(
         # Learned queries, or one query a call: the last of the axes that only queries have.
         candidates = [place for place in free if place not in batch]
         if candidates and not _one_row(axes, scores, free):
-            roles[candidates[-1]] = "length"
+            roles[_apart(candidates, axes, summed)[-1]] = "length"
     return known_from
+
+
+def _apart(places: list[Place], axes: Axes, summed: frozenset[str]) -> list[Place]:
+    """Those that are of other parameters than the vectors, which heads are cut from; all if that tells nothing."""
+    names: tuple[Callable[[str], str], ...] = (lambda tag: tag, lambda tag: tag.partition(".")[0])
+    for name in names:  # of the same axis of a parameter, or else of the same parameter
+        known = {name(tag) for tag in summed if "." in tag}
+        other = [place for place in places if not known & {name(tag) for tag in axes[place[0]][place[1]].tags}]
+        if 0 < len(other) < len(places):
+            return other
+    return places
 
 
 def _are_groups(queries: list[Place], shared: list[int], roles: dict[Place, Role]) -> bool:

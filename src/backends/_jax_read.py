@@ -36,6 +36,8 @@ CALLS = frozenset(
         "xla_call",
     }
 )
+# What JAX writes around the names of operations that a transposition made.
+_BACKWARD = "transpose("
 _FEW = 64
 _WRAPPER = re.compile(r"[A-Za-z_]\w*\((.*)\)")
 _NOT_A_NAME = re.compile(r"\(|\)|->|^\.\.\.|^$")
@@ -104,7 +106,8 @@ class _Reader:
     def _read(self, graph: Graph, steps: list[Step], jaxpr: Any, known: dict[Any, Value], outer: str) -> None:
         for equation in jaxpr.eqns:
             inputs = tuple(self._value(known, variable) for variable in equation.invars)
-            scope = _joined(outer, name_stack(equation))
+            names, before = name_stack(equation), len(graph.nodes)
+            scope = _joined(outer, names)
             inner = _called(equation)
             if inner is not None:
                 step = self._call(graph, equation, inner, inputs, scope)
@@ -115,6 +118,8 @@ class _Reader:
                     self._region(graph, step, scope)
                 else:
                     add_operations(graph, equation, inputs, outputs, scope)
+            if _BACKWARD in names:
+                graph.mark_backward(before)
             steps.append(step)
             known.update(zip(equation.outvars, step.outputs, strict=True))
 

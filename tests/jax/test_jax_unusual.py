@@ -179,3 +179,141 @@ def test_vectors_of_a_part_of_the_positions_are_not_shown() -> None:
     assert layer.query is not None
     assert layer.value is not None
     assert layer.value.shape[2] == LENGTH
+
+
+def over_heads(params: Any, x: jax.Array) -> jax.Array:
+    """Each position's heads ask one another."""
+    query, key, value = projected(params, x)
+    return jnp.einsum("bthg,btge->bthe", jax.nn.softmax(jnp.einsum("bthe,btge->bthg", query, key)), value)
+
+
+def over_channels(params: Any, x: jax.Array) -> jax.Array:
+    """The features of each head ask one another, as in XCiT."""
+    query, key, value = projected(params, x)
+    return jnp.einsum("bhef,bthf->bthe", jax.nn.softmax(jnp.einsum("bthe,bthf->bhef", query, key)), value)
+
+
+@pytest.mark.parametrize("call", [over_heads, over_channels])
+def test_attention_over_features_is_reported(call: Any) -> None:
+    """There is no matrix of positions in it."""
+    with pytest.raises(attncore.NoAttentionError, match="over features"):
+        attncore.trace(call, (parameters(), numbers(BATCH, LENGTH, DIM, seed=9)))
+
+
+@pytest.mark.parametrize(
+    "weigh",
+    [lambda scores: jax.nn.softmax(scores, axis=1), lambda scores: jax.nn.softmax(scores[..., ::-1])[..., ::-1]],
+    ids=["a softmax over heads", "turned around and back"],
+)
+def test_what_is_not_followed_is_reported(weigh: Softmax) -> None:
+    """Values weighed by a softmax of query times key are in the trace or in what it says of itself."""
+    with pytest.raises(attncore.NoAttentionError, match="not over the keys, or moved about"):
+        attncore.trace(attend(weigh), (parameters(), numbers(BATCH, LENGTH, DIM, seed=9)))
+
+
+@pytest.mark.parametrize("letters", ["bgmnk", "bngmk", "bnkgm"])
+def test_learned_queries_of_grouped_heads(letters: str) -> None:
+    """Learned queries and groups of heads are both of parameters; wherever they stand, the queries are the queries."""
+    params = {"query": numbers(DIM, 4, 4, seed=1), "key": numbers(DIM, 2, 4, seed=2), "latent": numbers(5, DIM, seed=3)}
+    x = numbers(BATCH, LENGTH, DIM, seed=9)
+
+    def call(params: Any, x: jax.Array) -> jax.Array:
+        latent = jnp.broadcast_to(params["latent"], (BATCH, 5, DIM))
+        query = jnp.einsum("btd,dhe->bthe", latent, params["query"]).reshape(BATCH, 5, 2, 2, 4)
+        key = jnp.einsum("btd,dhe->bthe", x, params["key"])
+        weights = jax.nn.softmax(jnp.einsum(f"bngme,bkge->{letters}", query, key), axis=letters.index("k"))
+        return jnp.einsum(f"{letters},bkge->bngme", weights, key)
+
+    layer = attncore.trace(call, (params, x))[0]
+    doubles = {name: np.asarray(one, np.float64) for name, one in params.items()}
+    query = np.einsum("td,dhe->hte", doubles["latent"], doubles["query"])
+    key = np.einsum("btd,dhe->bhte", np.asarray(x, np.float64), doubles["key"]).repeat(2, axis=1)
+    expected = softmax(query @ key.swapaxes(-1, -2))
+    assert layer.shape == expected.shape
+    np.testing.assert_allclose(layer.weights, expected, rtol=0, atol=1e-5)
+    assert layer.kind == "cross"
+
+
+def test_learned_queries_that_ask_one_another_later() -> None:
+    """After a first look at the input they are self-attention, and each layer has its own name."""
+
+    def layer(params: Any, states: jax.Array, context: jax.Array) -> jax.Array:
+        query, _, _ = projected(params, states)
+        _, key, value = projected(params, context)
+        weights = jax.nn.softmax(jnp.einsum("bqhe,bkhe->bhqk", query, key))
+        return jnp.einsum("bhqk,bkhe->bqhe", weights, value).reshape(states.shape)
+
+    def call(params: Any, x: jax.Array) -> jax.Array:
+        states = jnp.broadcast_to(params["latent"], (BATCH, 5, DIM))
+        for block in params["blocks"]:
+            states = states + layer(block["cross"], states, x)
+            states = states + layer(block["self"], states, states)
+        return states
+
+    blocks = [{"cross": parameters(), "self": parameters()} for _ in range(2)]
+    params = {"latent": numbers(5, DIM, seed=3), "blocks": blocks}
+    trace = attncore.trace(call, (params, numbers(BATCH, LENGTH, DIM, seed=9)))
+    assert [one.kind for one in trace] == ["cross", "self", "cross", "self"]
+    expected = ["blocks/0/cross", "blocks/0/self", "blocks/1/cross", "blocks/1/self"]
+    assert [one.name for one in trace] == expected
+    assert not trace.coverage.entries
+
+
+@pytest.mark.parametrize("context", ["its own", "another"])
+def test_a_single_query_asks_itself_or_others(context: str) -> None:
+    """One query has no axis to tell by: whether the keys are made of what it is made of does."""
+    params, x = parameters(), numbers(BATCH, 1, DIM, seed=9)
+    cache = {name: numbers(BATCH, LENGTH, HEADS, HEAD_DIM, seed=seed) for seed, name in enumerate(("key", "value"))}
+
+    def call(params: Any, x: jax.Array, cache: Any, memory: jax.Array) -> jax.Array:
+        query, key, value = projected(params, x)
+        if context == "its own":
+            key, value = (jnp.concatenate(pair, 1) for pair in ((cache["key"], key), (cache["value"], value)))
+        else:
+            _, key, value = projected(params, memory)
+        weights = jax.nn.softmax(jnp.einsum("bqhe,bkhe->bhqk", query, key))
+        return jnp.einsum("bhqk,bkhe->bqhe", weights, value)
+
+    layer = attncore.trace(call, (params, x, cache, numbers(BATCH, 4, DIM, seed=8)))[0]
+    assert layer.kind == ("self" if context == "its own" else "cross")
+
+
+def contrastive(params: Any, images: jax.Array, texts: jax.Array) -> jax.Array:
+    """A loss whose backward pass multiplies a softmax of products with data."""
+    scores = (images @ params["weight"]) @ (texts @ params["weight"]).T
+    return -jnp.diagonal(jax.nn.log_softmax(scores)).mean()
+
+
+def test_the_backward_pass_of_a_contrastive_loss_is_no_attention() -> None:
+    """It is reported."""
+    inputs = ({"weight": numbers(DIM, DIM)}, numbers(5, DIM, seed=1), numbers(5, DIM, seed=2))
+    with pytest.raises(attncore.NoAttentionError, match="backward pass alone"):
+        attncore.trace(jax.value_and_grad(contrastive), inputs)
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+def test_what_a_backward_pass_computes_again_is_no_second_attention(scanned: bool) -> None:
+    """Rematerialisation shows each layer once, and says that there was more."""
+    x = numbers(BATCH, LENGTH, DIM, seed=9)
+    blocks = [parameters(), parameters()]
+    one = jax.checkpoint(lambda x, params: (x + attend(jax.nn.softmax)(params, x).reshape(x.shape), None))
+
+    def loss(params: Any, x: jax.Array) -> jax.Array:
+        if scanned:
+            return (jax.lax.scan(one, x, params)[0] ** 2).sum()
+        for block in params:
+            x, _ = one(x, block)
+        return (x**2).sum()
+
+    params = jax.tree.map(lambda *arrays: jnp.stack(arrays), *blocks) if scanned else blocks
+    trace = attncore.trace(jax.value_and_grad(loss), (params, x))
+    assert len(trace) == len(attncore.trace(loss, (params, x))) == 2
+    assert "computed again" in str(trace.coverage)
+
+
+def test_forward_derivatives_are_no_second_attention() -> None:
+    """The tangents of the values are weighed by the same weights, which are shown once."""
+    params, x = parameters(), numbers(BATCH, LENGTH, DIM, seed=9)
+    call = lambda params, x: jax.jvp(lambda x: attend(jax.nn.softmax)(params, x), (x,), (x,))  # noqa: E731
+    (layer,) = attncore.trace(call, (params, x))
+    np.testing.assert_allclose(layer.weights, softmax(exact_scores(params, x)), rtol=0, atol=1e-5)
