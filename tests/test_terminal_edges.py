@@ -68,6 +68,14 @@ def test_a_query_without_attention_has_no_bars(query: int, words: str) -> None:
     assert "━" not in text
 
 
+def test_weights_that_are_no_shares_are_rounded_and_not_cut() -> None:
+    """1.29 is 1.3, and 12.7 is 13: arrays that somebody brings need not be a softmax's."""
+    trace = AttentionTrace.from_arrays([np.array([[[[1.29, 12.7, 0.124, 0.0]]]])])
+    line = text_of(trace, "head").splitlines()[-1]
+    assert [line.split("█")[place].split()[0] for place in (1, 2)] == ["13", "1.3"]
+    assert "▁.12" in line
+
+
 def test_padded_keys_are_marked() -> None:
     """The columns of padded keys are called pad; a weight that a model gave them all the same is marked too."""
     assert text_of(troubled_trace(), "matrix").count("pad") == 4  # two keys, two queries

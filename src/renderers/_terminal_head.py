@@ -211,9 +211,11 @@ def _number(weight: float) -> str:
 
 
 def _short(weight: float) -> str:
-    """Three characters: ``.12``, or ``1.0``."""
+    """Three characters: ``.12``, or ``1.0``; `` 12`` where weights are no shares."""
     text = f"{weight:.2f}"
-    return text[1:] if text.startswith("0") else text[:3]
+    if text.startswith("0"):
+        return text[1:]
+    return f"{weight:.1f}" if weight < 9.95 else f"{weight:>3.0f}"
 
 
 def _bar(share: float, room: int) -> str:
