@@ -86,12 +86,17 @@ class SelectionReader implements WeightsReader {
     if (view === "neuron") return notes;
     const discounted = [special === "discount" ? "special tokens" : "", sink === "discount" ? "the first token" : ""];
     const named = discounted.filter((name) => name !== "").join(" and ");
-    if (named !== "") notes.push(`Weights on ${named} are taken out, and the rest of each row is scaled to keep its sum.`);
+    if (named !== "") notes.push(`Weights on ${named} are taken out, and the rest of each row is scaled to keep its sum.${this.rounding()}`);
     // The model view shows every head for itself, and the matrix names its mean in the title.
     if (view !== "head") return notes;
     if (meanHeads && heads.length > 1) notes.push(`The mean of ${heads.length} heads is shown.`);
     if (meanLayers && this.layersRead().length > 1) notes.push(`The mean of ${this.layersRead().length} layers is shown.`);
     return notes;
+  }
+
+  /** A scaled weight is made of three rounded numbers: itself, what is taken out and what is left. */
+  private rounding(): string {
+    return this.source.trace.precision.kind === "exact" ? "" : " What this file rounds off may count three times in them.";
   }
 
   private layer(): LayerInfo {

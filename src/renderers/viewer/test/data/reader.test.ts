@@ -55,13 +55,15 @@ it("averages no layers whose heads are others", () => {
 });
 
 it("discounts special tokens and keeps the sum of each row", async () => {
-  const { reader, store } = setUp();
+  const { source, reader, store } = setUp();
   store.select({ special: "discount", heads: [0] });
   const [series] = reader.series();
   expect(rounded((await reader.block({ ...block, series: series! })).values)).toEqual([0, 0.5, 0.5]);
   const columns = await reader.block({ ...block, series: series!, keys: { start: 1, stop: 2 }, maxColumns: 1 });
   expect(rounded(columns.values)).toEqual([0.5]);
-  expect(reader.notes()[0]).toMatch(/special tokens/);
+  expect(reader.notes()[0]).toMatch(/special tokens.*its sum\.$/);
+  const rounded8 = { trace: { ...source.trace, precision: { ...source.trace.precision, kind: "log8" } } } as TileSource;
+  expect(createReader(rounded8, store).notes()[0]).toMatch(/three times/);
 });
 
 it("lists what is not hidden", () => {
