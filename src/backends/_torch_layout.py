@@ -98,6 +98,17 @@ def layout_of(lead: Dims, row: Dim, key: Dim = ()) -> Layout:
     return Layout(tuple(parts), row_parts)
 
 
+def notes_on_layout(lead: Dims, row: Dim, key: Dim) -> tuple[str, ...]:
+    """What is not certain about which dimension is which, in words."""
+    unknown = any(factor.kind == "unknown" for dim in lead for factor in dim if factor.size > 1)
+    notes = []
+    if unknown and len(lead) > 1 and not any(is_feature(dim) for dim in lead):
+        notes.append("which dimension counts the heads could not be seen; the one before the queries is taken for it")
+    if is_feature(row) and is_feature(key) and len(lead) > 1 and not any(is_feature(dim) for dim in lead):
+        notes.append("queries and keys are parts of one position's features, such as its heads, and no positions")
+    return tuple(notes)
+
+
 def _lead_parts(dim: Dim, axis: int, lead: Dims, has_heads: bool) -> tuple[Part, ...]:
     """One leading dimension in batch and heads."""
     long = [factor for factor in dim if factor.size > 1]

@@ -75,8 +75,9 @@ class Products:
         source = args[0] if args else kwargs["input"]
         tag = table.get(source)
         if tag is not None and tag.role is not None:  # a 1x1 convolution that mixes heads (talking heads)
-            if tuple(out.shape[-2:]) == tuple(source.shape[-2:]) and tag.dims is not None:
-                dims = (*fresh(out.shape[:-2], "unknown"), *tag.dims[-2:])
+            if out.shape[-2:] == source.shape[-2:] and out.dim() > 2 and tag.dims is not None:
+                heads = (Factor(int(out.shape[-3]), "feature"),)
+                dims = (*tag.dims[: out.dim() - 3], heads, *tag.dims[-2:])
                 table.set(out, tag.replaced(dims=dims, changes=(*tag.changes, "head mixing")))
             return
         spatial = func.__name__[-2:]

@@ -30,7 +30,7 @@ from ._torch_findings import (
     role_name,
 )
 from ._torch_gradient_hooks import GradientInto, OutputGradient, WeightsGradient
-from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of
+from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of, notes_on_layout
 from ._torch_pieces import as_applied, operands_of, whole_softmax
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
@@ -181,7 +181,7 @@ class Sites:
             value=None if values is None else arranged_or_none(layout, values),
             scale=entry.scores.scale if entry.scores else None,
             span=common_span(operands.first_tag, operands.second_tag) if operands else None,
-            notes=notes_on(entry, tag),
+            notes=(*notes_on(entry, tag), *notes_on_layout(lead, row, key)),
             model_dtype=dtype_name(weights.dtype),
         )
         entry.record = weakref.ref(record)  # the record's gradient holds the entry
@@ -267,7 +267,7 @@ class Sites:
     def _fused(self, given: dict[str, Any], out: Tensor | None, dtype: torch.dtype) -> None:
         query, key, value = given["query"], given["key"], given["value"]
         check_plain_tensor(query, key)
-        layout, order = self._fused_layout(query, key)
+        layout, order, uncertain = self._fused_layout(query, key)
         scale = given.get("scale")
         scoring = TorchScoring(
             scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]),
@@ -275,7 +275,7 @@ class Sites:
             **mask_or_bias(given.get("attn_mask"), layout, query, key),
         )
         notes = ("dropout is applied after these weights",) if given.get("dropout_p") else ()
-        self._add_fused("sdpa", layout, order, query, key, value, out, dtype, scoring, notes)
+        self._add_fused("sdpa", layout, order, query, key, value, out, dtype, scoring, (*notes, *uncertain))
 
     def flex(self, args: tuple[Any, ...], out: Tensor, normaliser: Tensor | None = None) -> None:
         """`flex_attention`: scores changed by functions of the positions; ``normaliser`` is its logarithm by row."""
@@ -283,18 +283,18 @@ class Sites:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             from ._torch_flex import FlexWeights
 
-            layout, order = self._fused_layout(query, key)
+            layout, order, uncertain = self._fused_layout(query, key)
             scoring = TorchScoring(scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]))
             weights = FlexWeights(query.detach(), key.detach(), scoring.scale, score_mod, block_mask[-1])
             self.recorder.held.remember(weights, "query", "key")
             self.work_out()
             record = self._add_fused(
-                "flex", layout, order, query, key, value, out, out.dtype, None, (), weights, scoring.scale
+                "flex", layout, order, query, key, value, out, out.dtype, None, uncertain, weights, scoring.scale
             )
             if normaliser is not None:
                 self.rescaling.watch(out, normaliser, record, weights)
 
-    def _fused_layout(self, query: Tensor, key: Tensor) -> tuple[Layout, Any]:
+    def _fused_layout(self, query: Tensor, key: Tensor) -> tuple[Layout, Any, tuple[str, ...]]:
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         query_dims = known_dims(query_tag.dims if query_tag else None, query.shape)
         key_dims = known_dims(key_tag.dims if key_tag else None, key.shape)
@@ -307,7 +307,7 @@ class Sites:
         order = worst_order([tag.order for tag in (query_tag, key_tag) if tag is not None])
         check_mappable(lead, query_dims[-2], key_dims[-2], order, kind_of(query_dims[-1]))
         row = query_dims[-2] if len(query_dims) > 2 else fresh((query.shape[-2],), "plain")[0]
-        return layout_of(lead, row, key_dims[-2]), order
+        return layout_of(lead, row, key_dims[-2]), order, notes_on_layout(lead, row, key_dims[-2])
 
     def _add_fused(
         self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor | None,

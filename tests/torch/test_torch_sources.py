@@ -238,3 +238,30 @@ def test_attention_over_channels_behind_an_activation(activation: Any) -> None:
 
     with torch.no_grad(), pytest.raises(attncore.NoAttentionError, match="over feature channels"):
         attncore.trace(Channels(), torch.randn(2, 3, 8, 8))
+
+
+@pytest.mark.parametrize("sdpa", [True, False])
+@pytest.mark.parametrize("length", [LENGTH, HEADS])
+def test_heads_that_attend_to_each_other_say_so(length: int, sdpa: bool) -> None:
+    """Where a model leaves heads in the place of positions, a note says that these are no positions."""
+    model = Attends(spell=lambda model, project, x: project(x).view(BATCH, -1, HEADS, DIM), sdpa=sdpa)
+    x = torch.randn(BATCH, length, WIDTH)
+    layer = captured(model, x, x)
+    assert layer.weights.shape == (BATCH * length, 1, HEADS, HEADS)
+    assert layer.notes == (
+        "queries and keys are parts of one position's features, such as its heads, and no positions",
+    )
+
+
+@pytest.mark.parametrize("sdpa", [True, False])
+def test_heads_that_cannot_be_told_say_so(sdpa: bool) -> None:
+    """Behind memory that is read with other strides nothing is known of the dimensions, and a note says so."""
+
+    def strided(model: Attends, project: nn.Module, x: Tensor) -> Tensor:
+        return torch.as_strided(project(x), (HEADS, BATCH, LENGTH, DIM), (DIM, LENGTH * WIDTH, WIDTH, 1))
+
+    x = torch.randn(BATCH, LENGTH, WIDTH)
+    layer = captured(Attends(spell=strided, sdpa=sdpa), x, x)
+    assert layer.notes == (
+        "which dimension counts the heads could not be seen; the one before the queries is taken for it",
+    )
