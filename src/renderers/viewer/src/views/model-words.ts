@@ -35,11 +35,15 @@ export function directionText(order: HeadFigure, descending: boolean): string {
   return words[order][descending ? 1 : 0];
 }
 
-/** "Layer 3"; where layers belong to groups that are counted by themselves, "Cross 0". */
+/**
+ * "Layer 3"; where layers belong to groups that are counted by themselves, "Cross 0". Where some layers of the run are
+ * not held nobody can count a group's, and each has its number in the run.
+ */
 export function layerName(trace: TraceInfo, layer: number): string {
   const { groups, layers } = trace;
   const group = groupOf(trace, layer);
-  if (groups.length < 2 || group.name === "") return `Layer ${layers[layer]?.index ?? layer}`;
+  const complete = layers.every(({ index }, place) => index === place);
+  if (groups.length < 2 || group.name === "" || !complete) return `Layer ${layers[layer]?.index ?? layer}`;
   return `${groupTitle(group.name)} ${group.layers.indexOf(layer)}`;
 }
 

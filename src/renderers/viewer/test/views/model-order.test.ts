@@ -73,6 +73,13 @@ it("names layers by their group where there are several, and by their number els
   expect(shortLayerName({ ...trace, groups }, 1)).toBe("0");
 });
 
+it("names layers by their number in the run where some of the run are not held, as nobody can count a group's then", () => {
+  const groups = [{ name: "decoder", layers: [0] }, { name: "cross", layers: [1] }];
+  const some = { ...trace, groups, layers: trace.layers.map((one, place) => ({ ...one, index: 10 * place + 7 })) };
+  expect([0, 1].map((place) => layerName(some, place))).toEqual(["Layer 7", "Layer 17"]);
+  expect(shortLayerName(some, 1)).toBe("17");
+});
+
 it("uses the model's own head numbers in words", () => {
   expect(cellName(trace, 0, 0, 2)).toBe("Layer 0, head 7: Pattern mixed 70 %, Entropy 3.00 bits, Mean distance 0.3 tokens, Mean maximum 1.00");
 });
