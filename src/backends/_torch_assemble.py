@@ -22,6 +22,7 @@ from ._torch_gradients import gradient_of
 from ._torch_keep import layer_of
 from ._torch_record import Record
 from ._torch_recorder import Recorder
+from ._torch_unseen import settle_written
 
 MECHANISM = "module hooks and a torch function mode; attention found by following queries, keys and softmax outputs"
 
@@ -34,6 +35,7 @@ def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
         SelectionError: ``layers=`` means a layer that does not exist.
         TokenError: labels do not fit.
     """
+    settle_written(recorder)
     settle_blocks(recorder)
     records = list(recorder.records)
     coverage = coverage_of(recorder, records)

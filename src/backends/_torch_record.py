@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from attncore.weights import LazyWeights
 
 from ._torch_probabilities import TorchScoring
 from ._torch_tags import Order
+from ._torch_unseen import Versions
 
 
 class Place(NamedTuple):
@@ -60,6 +61,7 @@ class Record:
     value_for_gradient: Tensor | None = None
     next_step: Record | None = None
     span: tuple[int, int, int] | None = None
+    versions: Versions = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -26,6 +26,7 @@ from ._torch_keras import keras_children
 from ._torch_record import Place, Record
 from ._torch_sites import Sites
 from ._torch_switches import switch_off, switch_on
+from ._torch_unseen import versions_of
 from ._torch_watch import Watcher, in_backward
 
 _KEPT = ("weights", "query", "key", "value")
@@ -219,6 +220,7 @@ class Recorder:
             if before is not None and before.place.root_call == record.place.root_call - 1:
                 with torch._C.DisableTorchFunction(), torch.no_grad():
                     link(before, record)
+            record.versions = versions_of(record)
         else:
             for name in _KEPT:
                 setattr(record, name, None)

@@ -36,6 +36,7 @@ from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
 from ._torch_rescaled import Rescaling
 from ._torch_tags import Scores, Softmax, Tag, TagTable, worst_order
+from ._torch_unseen import REASON, version_of
 
 if TYPE_CHECKING:
     from ._torch_recorder import Recorder
@@ -50,6 +51,11 @@ class _FusedCall:
     dtype: torch.dtype
     place: Place
     kind_hint: Literal["self", "cross"] | None
+    versions: tuple[int, ...]
+
+
+def _versions(given: dict[str, Any]) -> tuple[int, ...]:
+    return version_of(given["query"]), version_of(given["key"]), version_of(given.get("attn_mask"))
 
 
 class Sites:
@@ -245,7 +251,7 @@ class Sites:
         kept_out = out if options.grad else None
         if not options.values and not options.grad:
             given["value"] = None  # or the noted call would keep it alive
-        self._pending.append(_FusedCall(given, kept_out, out.dtype, self.place, self.kind_hint))
+        self._pending.append(_FusedCall(given, kept_out, out.dtype, self.place, self.kind_hint, _versions(given)))
         if self._at_once:
             self.work_out()
 
@@ -259,6 +265,8 @@ class Sites:
             for call in calls:
                 self._replayed, self.kind_hint = call.place, call.kind_hint
                 try:
+                    if _versions(call.given) != call.versions:
+                        raise CannotMapError(f"the memory of its query, key or mask {REASON}")
                     self._fused(call.given, call.out, call.dtype)
                 except CannotMapError as reason:
                     self.refuse("scaled_dot_product_attention", str(reason), call.given["query"].shape)

@@ -1,5 +1,6 @@
 """A model may write over its tensors: what was captured of them stays as it was when it was used."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,6 @@ WRITES: dict[str, Write] = {
     "[0] =": lambda t: t.__setitem__(0, 3.0),
     ".data": lambda t: t.data.mul_(2),
     "other memory": lambda t: setattr(t, "data", torch.zeros_like(t)),
-    "set_": lambda t: t.set_(torch.zeros_like(t)),
     "a view": lambda t: t.view(-1).mul_(2),
     "out=": lambda t: torch.mul(t, 2, out=t),
     "out= of two": lambda t: torch.max(t, 1, out=(t[:, 0], torch.zeros(len(t), dtype=torch.long))),
@@ -162,3 +162,61 @@ def test_flex_attention_whose_queries_are_written_over() -> None:
         layer = attncore.trace(model, x)[0]
         reference = (model.q(x).double() @ model.k(x).double().mT / DIM**0.5).softmax(-1).numpy()
     assert np.abs(np.asarray(layer.weights)[0, 0] - reference).max() <= 1e-6
+
+
+def in_another_thread(tensor: Tensor) -> None:
+    """Writes where the capture's eyes are not."""
+    thread = threading.Thread(target=tensor.zero_)
+    thread.start()
+    thread.join()
+
+
+def unseen(tensor: Tensor) -> None:
+    """Writes past every function mode."""
+    with torch._C.DisableTorchFunction():
+        tensor.zero_()
+
+
+@pytest.mark.parametrize("keep", ["weights", "qk"])
+@pytest.mark.parametrize("write", [in_another_thread, unseen])
+@pytest.mark.parametrize(("how", "place"), [("sdpa", "queries"), ("sdpa", "keys"), ("manual", "weights")])
+def test_writes_that_cannot_be_seen_are_reported(how: str, place: str, write: Write, keep: Any) -> None:
+    """Rather than other numbers than those that were used, the layer gives a reason."""
+    model, x = WritesOver(how, place, write).eval(), torch.randn(LENGTH, DIM)
+    with torch.no_grad(), pytest.raises(attncore.NoAttentionError, match="written over where no capture sees it"):
+        attncore.trace(model, x, keep=keep)
+
+
+def test_queries_that_are_written_over_unseen_are_left_out() -> None:
+    """Weights that were seen stay, and a note says why there are no queries."""
+    model, x = WritesOver("manual", "queries", unseen).eval(), torch.randn(LENGTH, DIM)
+    with torch.no_grad():
+        layer = attncore.trace(model, x)[0]
+        reference = (model.q(x).double() @ model.k(x).double().mT / DIM**0.5).softmax(-1).numpy()
+    assert np.abs(np.asarray(layer.weights)[0, 0] - reference).max() <= 1e-6
+    assert layer.query is None
+    assert layer.key is not None
+    assert any("the memory of its query was written over" in note for note in layer.notes)
+
+
+@pytest.mark.parametrize("how", ["manual", "sdpa"])
+def test_results_that_are_written_over_between_calls(how: str) -> None:
+    """What a model gives away may be its queries or weights; who writes over them is told what is gone."""
+
+    class GivesAway(WritesOver):
+        def forward(self, x: Tensor) -> Tensor:
+            given: list[Tensor] = []
+            self.write = given.append
+            super().forward(x)
+            return given[0]
+
+    place = "weights" if how == "manual" else "queries"
+    model, x = GivesAway(how, place, lambda t: t).eval(), torch.randn(LENGTH, DIM)
+    with torch.no_grad(), attncore.capture(model, keep="qk") as session:
+        session(x).zero_()
+        session(x)
+    trace = session.trace()
+    assert len(trace) == 1
+    assert [entry.status for entry in trace.coverage] == ["rejected"]
+    reference = (model.q(x).double() @ model.k(x).double().mT / DIM**0.5).softmax(-1).detach().numpy()
+    assert np.abs(np.asarray(trace[0].weights)[0, 0] - reference).max() <= 1e-6
