@@ -236,3 +236,10 @@ def test_numbers_in_cells_are_the_weights() -> None:
     weights = np.array([[[[1.0, 0.996, 2.5, -0.25]]]])
     (ax, *_) = figure_of(attncore.AttentionTrace.from_arrays([weights]), view="matrix").axes
     assert [text.get_text() for text in ax.texts] == ["1", "1", "2.50", "-0.25"]
+
+
+@pytest.mark.parametrize(("length", "padding", "words"), [(40, 20, "attention weight"), (40, 0, "weight, summed over")])
+def test_the_models_colour_bar_says_whether_cells_are_sums(length: int, padding: int, words: str) -> None:
+    """Of the tokens that are drawn, which are those without padding."""
+    trace = example_trace(1, 2, length, padding=padding)
+    assert " ".join(figure_of(trace, view="model").axes[1].get_ylabel().split()).startswith(words)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.image import AxesImage
+
 from attncore.arrays import Array
 from attncore.attention import AttentionTrace
 from attncore.errors import UnavailableError
 from attncore.subject import Subject
 
 from ._matplotlib_canvas import Canvas
-from ._matplotlib_cells import cells_of, real_positions
+from ._matplotlib_cells import Cells, cells_of, real_positions
 from ._matplotlib_layout import label_bar, put_title, rooms
 from ._matplotlib_scale import Scale
 from ._matplotlib_text import fitting_numbers
@@ -27,30 +31,21 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
     if not len(trace):
         raise UnavailableError("the trace has no layers to draw the heads of")
     subjects = [Subject.of(trace, place, None, batch) for place in range(len(trace))]
-    maps = [_maps(subject) for subject in subjects]
+    cells = [_cells(subject) for subject in subjects]
+    maps = [one.weights for one in cells]
     columns = max(len(own) for own in maps)
     side = min(_PANEL, _LARGEST / max(columns, len(maps)))
     width, height = columns * side, len(maps) * side
     ax = canvas.axes(width + 1.6, height + 1.0)
     scale = scale.for_keys(max(subject.keys for subject in subjects))
-    norm = scale.over(maps)
-    for row, own in enumerate(maps):
-        for column, weights in enumerate(own):
-            left, top = column * _GAP, row * _GAP
-            image = ax.imshow(
-                weights,
-                cmap=scale.colors,
-                norm=norm,
-                interpolation="nearest",
-                extent=(left, left + 1, top + 1, top),
-                aspect="equal",
-            )
+    image = _draw_maps(ax, maps, scale.colors, scale.over(maps))
     ax.set_xlim(-0.1, columns * _GAP)
     ax.set_ylim(len(maps) * _GAP, -0.1)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     bar = scale.bar(ax.figure, image, ax)
-    meaning = scale.describe("attention weight" if _is_whole(subjects) else "weight, summed over keys of a cell")
+    whole = all(one.pooled == (1, 1) for one in cells)
+    meaning = scale.describe("attention weight" if whole else "weight, summed over keys of a cell")
     title = f"{model_name(trace)}: every head, queries down and keys across{item_of(trace, batch)}"
     name, heads = head_columns(trace)
     for across, down in rooms(ax, (width, height)):
@@ -62,15 +57,21 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
     return title
 
 
-def _maps(subject: Subject) -> Array:
-    """(heads, rows, columns)."""
+def _draw_maps(ax: Axes, maps: Sequence[Array], colors: Colormap, norm: Normalize) -> AxesImage:
+    """Each layer's maps (heads, rows, columns) in a row of their own; returns one of the images, for a colour bar."""
+    for row, own in enumerate(maps):
+        for column, weights in enumerate(own):
+            left, top = column * _GAP, row * _GAP
+            extent = (left, left + 1, top + 1, top)
+            image = ax.imshow(weights, cmap=colors, norm=norm, interpolation="nearest", extent=extent, aspect="equal")
+    return image
+
+
+def _cells(subject: Subject) -> Cells:
+    """Those of every head, without padding."""
     queries = real_positions(subject.query_axis, subject.batch)
     keys = real_positions(subject.key_axis, subject.batch)
-    return cells_of(subject.read, subject.layer.n_heads, queries, keys, _MOST).weights
-
-
-def _is_whole(subjects: list[Subject]) -> bool:
-    return all(max(subject.queries, subject.keys) <= _MOST for subject in subjects)
+    return cells_of(subject.read, subject.layer.n_heads, queries, keys, _MOST)
 
 
 def _number(axis: Any, name: str, numbers: Sequence[int], fit: tuple[float, int]) -> None:
