@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Softmax, Value
-from attncore.dataflow_axes import FEATURE, PARAMETER
-from attncore.dataflow_provenance import Provenance, ancestors_of, has_data, parameters_of
-from attncore.dataflow_roles import Roles, key_side, layouts_of, position_tags, roles_of
+from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Value
+from attncore.dataflow_positions import are_features, is_anchor, sources_of
+from attncore.dataflow_provenance import Provenance, has_data, parameters_of
+from attncore.dataflow_roles import key_side, layouts_of, roles_of
 from attncore.dataflow_scoring import steps_between
-from attncore.dataflow_sites import Findings, Kind, Layout, OpaqueKernel, Rejection, Site
+from attncore.dataflow_sites import Findings, OpaqueKernel, Rejection, Site
 from attncore.dataflow_stages import CHANGED, DEFERRED, Arrival, Follower
 
 _LEARNED_KEYS = "a softmax over learned vectors, not over positions of the input, as in a router or a memory"
@@ -69,7 +69,7 @@ def _bodies(graph: Graph, around: tuple[Node, ...]) -> Iterator[tuple[list[Node]
 def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenance) -> Iterator[Site | Rejection]:
     """The attention of one body: for each product with values, the best of the products its scores are made of."""
     number = {node: at for at, node in enumerate(nodes)}
-    scores = {one: None for node in nodes if _is_anchor(node) for one in _products_before(node, provenance)}
+    scores = {one: None for node in nodes if is_anchor(node) for one in _products_before(node, provenance)}
     arrivals: dict[tuple[Node, int], list[tuple[Follower, Arrival]]] = {}
     unused: list[Node] = []
     # Also what a backward pass applies the weights to: it is of an attention, and none of its own.
@@ -112,7 +112,7 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
 def _weighed_otherwise(nodes: list[Node], met: set[Node], provenance: Provenance) -> Iterator[Node]:
     """Products of data that a softmax of something else than a product weighs."""
     for number, anchor in enumerate(nodes):
-        source = anchor.inputs[0].node if _is_anchor(anchor) else None
+        source = anchor.inputs[0].node if is_anchor(anchor) else None
         if source is None or isinstance(source.operation, Contract | Region | Opaque) or source not in nodes[:number]:
             continue
         for arrival in Follower(source, nodes[nodes.index(source) + 1 :], provenance).arrivals:
@@ -125,7 +125,7 @@ def _weighed_otherwise(nodes: list[Node], met: set[Node], provenance: Provenance
 def _lost_on_the_way(nodes: list[Node], known: set[Node], provenance: Provenance) -> Iterator[Node]:
     """Products of a softmax of data's products, between which something happens that the follower does not know."""
     for number, anchor in enumerate(nodes):
-        if not _is_anchor(anchor) or anchor.backward:
+        if not is_anchor(anchor) or anchor.backward:
             continue
         before = _operands_of(anchor.inputs[0])
         if not any(_is_of_data(one, provenance) for one in before) or known & before:
@@ -193,10 +193,6 @@ def _is_of_data(node: Node, provenance: Provenance) -> bool:
     return isinstance(node.operation, Contract) and all(provenance.is_data(one) for one in node.inputs[:2])
 
 
-def _is_anchor(node: Node) -> bool:
-    return isinstance(node.operation, Softmax) or node.operation in (Elementwise("exp"), Elementwise("exp2"))
-
-
 def _products_before(anchor: Node, provenance: Provenance) -> Iterator[Node]:
     """The products that a softmax's scores are made of, those behind a mixing of heads too."""
     waiting, seen = [anchor.inputs[0]], set()
@@ -262,7 +258,7 @@ def _site(
     )
     if not provenance.is_data(key) or (not keys_counted and not provenance.is_data(query)):
         return Rejection(product, around, _LEARNED_KEYS)
-    if _are_features(query, key, layouts, provenance):
+    if are_features(query, key, layouts, provenance):
         return Rejection(product, around, _FEATURES)
     notes = state.notes
     if not provenance.is_data(query):
@@ -271,7 +267,7 @@ def _site(
     if not normalised:
         notes = (*notes, DEFERRED)
     plain = count == 1 and normalised and not state.joined and "query" in layouts and "key" in layouts
-    query_source, key_source = _sources(provenance, query, key, layouts, roles)
+    query_source, key_source = sources_of(provenance, query, key, layouts, roles)
     parameters = {
         role: parameters_of(one, provenance) for role, one in (("query", query), ("key", key), ("value", value))
     }
@@ -296,53 +292,3 @@ def _site(
         query_source=query_source,
         key_source=key_source,
     )
-
-
-def _are_features(query: Value, key: Value, layouts: dict[Kind, Layout], provenance: Provenance) -> bool:
-    """Whether what asks and what is asked are both features, as in attention over channels."""
-    for kind, value in (("query", query), ("key", key)):
-        if kind not in layouts:
-            return False
-        parts = zip(provenance.axes(value), layouts[kind].axes, strict=True)
-        atoms = [atom for axis, own in parts if any(part.role == "length" for part in own) for atom in axis]
-        if not atoms or not all(FEATURE in atom.tags and not has_data((atom,)) for atom in atoms):
-            return False
-    return True
-
-
-def _sources(
-    provenance: Provenance, query: Value, key: Value, layouts: dict[str, Layout] | object, roles: Roles
-) -> tuple[object, object]:
-    """What the positions of queries and keys are counted along; the same if they share an axis."""
-    assert isinstance(layouts, dict)
-    if "query" not in layouts or "key" not in layouts:
-        return None, None
-    of_query = position_tags(provenance.axes(query), layouts["query"])
-    of_key = position_tags(provenance.axes(key), layouts["key"])
-    if not provenance.is_data(query):
-        return "learned", of_key
-    shared = of_query & of_key
-    if not of_query:
-        # One query at a time, as in decoding, has no axis to tell by: it asks what it was made of, too, or others.
-        return "the same", "the same" if _inputs_behind(query, provenance) <= _inputs_behind(
-            key, provenance
-        ) else "another"
-    is_data = any(not tag.startswith(PARAMETER) for tag in shared)
-    if shared and (is_data or of_query == of_key) and not provenance.are_repeated(shared):
-        return "the same", "the same"
-    if is_data:
-        # Of one array for an encoder and a decoder the axis does not tell, but which attention it went through.
-        is_same = _softmaxes_behind(query, provenance) == _softmaxes_behind(key, provenance)
-        return "the same", "the same" if is_same else "another"
-    if roles.known_from == "convention" and query.shape == key.shape:
-        return "the same", "the same"
-    return of_query, of_key
-
-
-def _softmaxes_behind(value: Value, provenance: Provenance) -> set[Node]:
-    return {one.node for one in ancestors_of(value, provenance) if one.node is not None and _is_anchor(one.node)}
-
-
-def _inputs_behind(value: Value, provenance: Provenance) -> set[Value]:
-    """The arrays of the user that a value is made of; a lone number is a place or a step, not what is attended to."""
-    return {one for one in ancestors_of(value, provenance) if one.node is None and one.origin == "data" and one.shape}

@@ -19,6 +19,8 @@ from ._tensorflow_replay import Frame, Replay
 _CALL = re.compile(r"(Stateful)?PartitionedCall(_\d+)?|RemoteCall(_\d+)?")
 # Scopes that TensorFlow makes for control flow; they name no part of a model.
 _CONTROL = re.compile(r"(while|cond|map|switch_case|case|loop_body|pfor|indexed_case|branch\d*)(_\d+)?")
+# Where TensorFlow puts the operations of a backward pass: those of a tape, and those of tf.gradients.
+_BACKWARD = re.compile(r"gradient_tape|gradients(_\d+)?")
 _TIMES = 6  # how often the shapes of a loop may turn out to be less fixed than thought
 
 
@@ -91,7 +93,7 @@ class Reader:
             values = tuple(_inside(*pair) for pair in zip(outputs, results, strict=True))
         for old, value in zip(operation.outputs, values, strict=True):
             self.note(frame.key(old.name), value)
-        scope = scope_of(path)
+        scope, before = scope_of(path), len(self.graph.nodes)
         if path in self._regions:
             node = self.graph.add(self._regions.pop(path), inputs, values, scope=scope)
             node.handle = path
@@ -100,6 +102,8 @@ class Reader:
         elif values:
             numbers = [self._numbers.of(tensor) for tensor in outputs[0].op.inputs]
             add_operations(self.graph, operation, inputs, values, numbers, scope)
+        if any(_BACKWARD.fullmatch(part) for part in path.split("/")):
+            self.graph.mark_backward(before)
         for tensor, value in zip(outputs, values, strict=True):
             value.constant = self._numbers.of(tensor)
 
