@@ -90,7 +90,10 @@ def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwa
         follow_arithmetic(table, function, args, kwargs, out)
     elif tag.stream is not None and out.shape == source.shape:
         activated = tag.activated or function not in fn.DROPOUT
-        table.set(out, tag.replaced(activated=activated, pooled=None, written=out is source))
+        if activated == tag.activated and tag.pooled is None and not tag.written and out is not source:
+            table.set(out, tag)
+        else:
+            table.set(out, tag.replaced(activated=activated, pooled=None, written=out is source))
 
 
 # The piece comes last. The indexed ones fill caches whose room is made beforehand.
