@@ -64,7 +64,7 @@ def add_node(
         used = inputs[:1] if kind in ("Dropout", "Clip", "Trilu") else inputs
         graph.add(Elementwise(ELEMENTWISE.get(kind, kind.lower())), used, outputs[:1], scope=scope)
     elif kind in FILLS:
-        graph.add(Fill(), inputs, outputs, scope=scope)
+        graph.add(Fill(random=kind.startswith("Random")), inputs, outputs, scope=scope)
     elif kind in REDUCTIONS:
         _reduce(graph, node, inputs, outputs, scope)
     elif kind in _MAKERS:
