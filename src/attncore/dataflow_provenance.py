@@ -180,6 +180,25 @@ def is_random(value: Value, provenance: Provenance) -> bool:
     return False
 
 
+def is_fixed_number(value: Value, provenance: Provenance) -> bool:
+    """Whether a value is one number that is neither given nor learned, such as a rate that was computed."""
+    waiting, seen = [value], set[Value]()
+    while waiting:
+        one = waiting.pop()
+        if any(length != 1 for length in one.shape):
+            return False
+        if one in seen:
+            continue
+        seen.add(one)
+        if one.node is not None:
+            waiting += one.node.inputs
+        elif one in provenance.outside:
+            waiting.append(provenance.outside[one])
+        elif one.origin != "constant":
+            return False
+    return True
+
+
 def _projecting(value: Value, provenance: Provenance) -> Iterator[Value]:
     node = value.node
     assert node is not None

@@ -30,7 +30,7 @@ from attncore.dataflow import (
     number_of,
 )
 from attncore.dataflow_axes import Atom, Axes, placed, transferred
-from attncore.dataflow_provenance import Provenance, is_random
+from attncore.dataflow_provenance import Provenance, is_fixed_number, is_random
 
 Stage = Literal["scores", "peak", "exp", "total", "log total", "inverse", "log weights", "weights"]
 
@@ -241,7 +241,7 @@ class Follower:
             return state.noted(DROPOUT)
         if function == "select":
             return _changed(state, output) if state.scaled else _advanced(state, output)
-        if function in ("mul", "div") and all(one.constant is not None and one.constant.size == 1 for one in others):
+        if function in ("mul", "div") and all(is_fixed_number(one, self._provenance) for one in others):
             return replace(state, scaled=True)
         return _changed(state, output)
 

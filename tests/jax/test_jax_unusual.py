@@ -83,9 +83,10 @@ def test_constants_that_change_the_weights_are_no_dropout(weigh: Softmax, expect
         lambda weights, kept: jnp.where(kept, weights / 0.8, 0.0),
         lambda weights, kept: jnp.where(kept, weights, 0.0) / 0.8,
         lambda weights, kept: weights * kept / 0.8,
+        lambda weights, kept: jnp.where(kept, weights / (1 - jax.lax.stop_gradient(jnp.float32(0.2))), 0.0),
         lambda weights, kept: weights * (kept / 0.8),
     ],
-    ids=["select of scaled", "scaled select", "product, scaled", "product with scaled"],
+    ids=["select of scaled", "scaled select", "product, scaled", "by a computed rate", "product with scaled"],
 )
 def test_dropout_is_told_by_its_random_numbers(drop: Any, key: jax.Array) -> None:
     """However it is written, and whatever the key, the weights are those before it."""
