@@ -13,7 +13,7 @@ from ._torch_arrays import data_address, memory_address
 from ._torch_changes import noted, precedence
 from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, kind_of, resized, size_of
 from ._torch_shapes import Rule, indexed
-from ._torch_tags import Softmax, Tag, TagTable, worst_order
+from ._torch_tags import RESAMPLED, Softmax, Tag, TagTable, worst_order
 
 
 def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
@@ -226,7 +226,7 @@ def _elementwise(
         return None
     if tuple(main_tensor.shape) != shape:
         if not _broadcasts(main_tensor.shape, shape):
-            return None if others else _resampled(main, main.dims, shape)
+            return None if others else _resampled(table, main, main.dims, shape)
         main = main.replaced(dims=fitted(main.dims, shape))
     tag = main.replaced(
         stream=_stream(table, [main, *others]),
@@ -240,12 +240,12 @@ def _elementwise(
     return noted(tag, main_tensor, others, function, args, kwargs)
 
 
-def _resampled(tag: Tag, dims: Dims, shape: Sequence[int]) -> Tag | None:
-    """Hidden states that were pooled or made larger: what their dimensions are made of, and no longer whose."""
+def _resampled(table: TagTable, tag: Tag, dims: Dims, shape: Sequence[int]) -> Tag | None:
+    """Hidden states that were pooled, made larger or added up by index: others, of dimensions made of the same."""
     if tag.role is not None or len(dims) != len(shape):
         return None
     resampled = tuple(resized(dim, int(size)) for dim, size in zip(dims, shape, strict=True))
-    return Tag(resampled, None, tag.projected, tag.order)
+    return Tag(resampled, table.other_stream(tag.stream, of=RESAMPLED), tag.projected, tag.order)
 
 
 def _rank(tag: Tag) -> tuple[int, bool]:

@@ -139,6 +139,10 @@ def worst_order(orders: list[Order]) -> Order:
     return max(orders, key=_ORDER.index, default="whole")
 
 
+# What makes hidden states others: numbers beside those of streams, which count from 0.
+ACTIVATED, RESAMPLED = -1, -2
+
+
 @dataclass
 class TagTable:
     """Tags by tensor identity, for one forward: `clear` ends it, since only then are tags of dead tensors dropped.
@@ -185,9 +189,13 @@ class TagTable:
             self._merged[pair] = self.new_stream()
         return self._merged[pair]
 
+    def other_stream(self, stream: int | None, *, of: int) -> int:
+        """The stream of what was made of another in a way (a negative number): always the same for the same two."""
+        return self.new_stream() if stream is None else self.merged_stream(stream, of)
+
     def source_of(self, tag: Tag) -> int | None:
-        """The stream of what is projected from a tensor: behind an activation always the same other one."""
-        return self.merged_stream(tag.stream, -1) if tag.activated and tag.stream is not None else tag.stream
+        """The stream of what is projected from a tensor: behind an activation it is another one."""
+        return self.other_stream(tag.stream, of=ACTIVATED) if tag.activated and tag.stream is not None else tag.stream
 
     def clear(self) -> None:
         self._entries.clear()
