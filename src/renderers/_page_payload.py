@@ -97,7 +97,8 @@ def payload_of(
     if vectors:
         shown = vectors_asked(trace, start.layer or 0, left)
     else:
-        unasked = left - room + min(room, room if aim is None else aim)
+        # Beside all weights no layer has an overview.
+        unasked = left - room + min(room, room if aim is None else aim) + len(trace) * _BLOCK_BYTES
         weights = text_of_all(trace, unasked)
         shown = vectors_unasked(trace, 0 if weights is None else unasked - weights)
     left -= sum(one.text_length for one in shown)
