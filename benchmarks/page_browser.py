@@ -22,14 +22,35 @@ FLAGS = [
 ]
 WINDOW: Any = {"width": 1280, "height": 800}
 
-# When the first picture stands: nothing is being drawn, and the browser has come to the next frame.
+# When the first picture stands: nothing is being drawn, and the browser has come to the next frame. The page says so
+# as soon as its viewer has started, which may be before the browser has read all of the file.
 _NOTE_DRAWN = """
 const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
-window.drawn = new Promise((done) => document.addEventListener("DOMContentLoaded", async () => {
-  await window.attncore.idle();
-  await nextFrame();
-  done(performance.now());
-}));
+window.drawn = new Promise((done) => {
+  let viewer;
+  const start = async () => {
+    await viewer.idle();
+    await nextFrame();
+    done(performance.now());
+  };
+  Object.defineProperty(window, "attncore", {
+    configurable: true,
+    get: () => viewer,
+    set: (value) => { viewer = value; start(); },
+  });
+});
+"""
+# Resolves when a frame is painted in which, or before which, `isDone` came true: a browser paints right after the
+# frame's callbacks, and a message that is sent by one of them arrives after that.
+_PAINTED = """
+window.painted = (isDone) => new Promise((done) => {
+  const frame = () => requestAnimationFrame(() => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => (isDone() ? done(performance.now()) : frame());
+    port2.postMessage(null);
+  });
+  frame();
+});
 """
 _SWITCH_LAYERS = """async () => {
   const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
@@ -52,11 +73,11 @@ _NOTE_HOVER = """() => {
   window.addEventListener("pointermove", () => {
     const start = performance.now();
     window.hovers.push((async () => {
-      await Promise.resolve();
-      await window.attncore.idle();
-      const idle = performance.now();
+      let idle = null;
+      Promise.resolve().then(() => window.attncore.idle()).then(() => (idle = performance.now()));
+      const painted = await window.painted(() => idle !== null);
       await new Promise((done) => requestAnimationFrame(done));
-      return [idle - start, performance.now() - start];
+      return [idle - start, painted - start, performance.now() - start];
     })());
   }, { capture: true });
 }"""
@@ -89,7 +110,7 @@ def opened(browser: Browser, file: Path, view: str, theme: Any = "light") -> Ite
         RuntimeError: the page reported an error.
     """
     context = browser.new_context(viewport=WINDOW, color_scheme=theme)
-    context.add_init_script(_NOTE_DRAWN)
+    context.add_init_script(_NOTE_DRAWN + _PAINTED)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -120,8 +141,11 @@ def layer_switches(browser: Browser, file: Path) -> list[tuple[float, float]]:
         return [(idle, frame) for idle, frame in page.evaluate(_SWITCH_LAYERS)]
 
 
-def hovers(browser: Browser, file: Path, moves: int) -> list[tuple[float, float]]:
-    """As `layer_switches`, for the mouse going down a column of tokens."""
+def hovers(browser: Browser, file: Path, moves: int) -> list[tuple[float, float, float]]:
+    """Milliseconds of each move of the mouse down a column of tokens.
+
+    Until nothing is being drawn, until that is painted, and until the frame after.
+    """
     with opened(browser, file, "head") as page:
         box = page.locator(_FIRST_COLUMN).first.bounding_box()
         if box is None:
@@ -131,4 +155,5 @@ def hovers(browser: Browser, file: Path, moves: int) -> list[tuple[float, float]
             page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10 + 37 * move % (box["height"] - 20))
             # The details beside the view follow later; the next move must not find them still drawing.
             page.wait_for_timeout(60)
-        return [(idle, frame) for idle, frame in page.evaluate("() => Promise.all(window.hovers)")]
+        found = page.evaluate("() => Promise.all(window.hovers)")
+        return [(idle, painted, frame) for idle, painted, frame in found]

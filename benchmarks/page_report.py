@@ -158,8 +158,9 @@ def own(result: dict[str, Any]) -> list[str]:
         "- *write* is from the trace in memory to the file on the disk: the weights are computed, reduced, packed.",
         "- *drawn* is from the start of the navigation, by the page's clock, to the frame after the last drawing, "
         "each time in an empty profile.",
-        "- *switch layer* and *hover* are from the change or the mouse's event to the first frame that begins when "
-        "nothing is being drawn any more; *until idle* is what the page itself took of it.",
+        "- *switch layer* is from the change to the first frame that begins when nothing is being drawn any more, "
+        "*hover* from the mouse's event until the frame is painted in which it was answered. Frames begin every "
+        "16.7 ms. *until idle* is what the page itself says that it took.",
         "- *load* in the environment is how many processes wanted a processor: where it is more than the processors, "
         "others were at work and the times are too long.",
     ]

@@ -134,8 +134,9 @@ class Comparison:
         with chromium() as browser:
             if what == "drawn":
                 return drawn(browser, file, view, 5)
-            times = layer_switches(browser, file) if what == "switch" else hovers(browser, file, 20)
-            return [frame for _, frame in times]
+            if what == "switch":
+                return [frame for _, frame in layer_switches(browser, file)]
+            return [frame for _, _, frame in hovers(browser, file, 20)]
 
     def peer_picture(self, tool: str, name: str, what: str, view: str, tokens: int, unit: str) -> Iterator[Figure]:
         """One figure in a process of its own, which may be ended."""
