@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from attncore.scoring import Scoring
 from attncore.testing import example_trace
 from attncore.weights import RecomputedWeights, SelectedHeads
+
+
+def same(found: Any, expected: Any) -> None:
+    """Products of other sizes may be rounded otherwise; other heads differ by far more."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -18,10 +25,10 @@ def test_each_head_is_the_one_asked_for(heads: tuple[int, ...], lazy: bool) -> N
     whole = np.asarray(weights)
     selected = SelectedHeads(weights, heads)
     assert selected.shape == (1, len(heads), 12, 12)
-    np.testing.assert_array_equal(np.asarray(selected), whole[:, list(heads)])
+    same(np.asarray(selected), whole[:, list(heads)])
     for place, head in enumerate(heads):
-        np.testing.assert_array_equal(selected[0, place, 3:5], whole[0, head, 3:5])
-    np.testing.assert_array_equal(selected[0, [1, 0]], whole[0, [heads[1], heads[0]]])
+        same(selected[0, place, 3:5], whole[0, head, 3:5])
+    same(selected[0, [1, 0]], whole[0, [heads[1], heads[0]]])
 
 
 @pytest.mark.parametrize("lazy", [False, True])
