@@ -1,14 +1,18 @@
 """What a capture costs: paired with the plain forward and with Hugging Face's eager ``output_attentions``.
 
-Each round runs every way once, in a changing order, and the table shows medians of the ratios within rounds, so that
-a machine that is slow for a while slows all of them. Usage: ``python benchmarks/capture_cost.py [--write]``.
+Each round runs every way once, in a random order, and the table shows medians of the ratios within rounds, so that
+a machine that is slow for a while slows all of them, and none always runs after the one that leaves the most memory.
+Usage: ``python benchmarks/capture_cost.py [--write]``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import platform
+import random
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -55,19 +59,40 @@ def ways_of(name: str, length: int) -> dict[str, Way]:
     }
 
 
-def measure(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way in each round."""
+def measure(ways: dict[str, Way], rounds: int) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
+    """Seconds of each way in each round, and how many pages of memory it was first to touch."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    names = list(ways)
+    pages: dict[str, list[int]] = {name: [] for name in ways}
+    order = random.Random(0)
     for way in ways.values():
         way()
-    for number in range(rounds):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            start = time.perf_counter()
+    for _ in range(rounds):
+        for name in order.sample(list(ways), len(ways)):
+            before, start = fresh_pages(), time.perf_counter()
             result = ways[name]()
             seconds[name].append(time.perf_counter() - start)
+            pages[name].append(fresh_pages() - before)
             del result
-    return seconds
+    return seconds, pages
+
+
+def fresh_pages() -> int:
+    """How many pages the system has given to this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def seconds_of_a_page() -> float:
+    """What it takes to get one page of memory from the system, beside writing to it."""
+    size = 64 << 20
+    with mmap.mmap(-1, size) as memory:
+        filling = bytes(size)
+        before = fresh_pages()
+        times = []
+        for _ in range(2):
+            start = time.perf_counter()
+            memory[:] = filling
+            times.append(time.perf_counter() - start)
+        return (times[0] - times[1]) / max(1, fresh_pages() - before)
 
 
 def ratio(seconds: dict[str, list[float]], way: str, base: str) -> float:
@@ -78,12 +103,14 @@ def ratio(seconds: dict[str, list[float]], way: str, base: str) -> float:
 def row(model: str, length: int, rounds: int) -> dict[str, Any]:
     """One line of the table."""
     with torch.no_grad():
-        seconds = measure(ways_of(model, length), rounds)
+        seconds, pages = measure(ways_of(model, length), rounds)
+    more_pages = statistics.mean(pages["keep q,k"]) - statistics.mean(pages["plain"])
     return {
         "model": model,
         "tokens": length,
         "plain_ms": 1000 * statistics.median(seconds["plain"]),
         "qk_by_plain": ratio(seconds, "keep q,k", "plain"),
+        "qk_fresh_memory_ms": 1000 * more_pages * seconds_of_a_page(),
         "qk_without_v_by_plain": ratio(seconds, "keep q,k without v", "plain"),
         "weights_by_plain": ratio(seconds, "keep weights", "plain"),
         "eager_by_plain": ratio(seconds, "eager output_attentions", "plain"),
@@ -100,16 +127,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     rows = []
-    titles = ("model", "tokens", "plain", "q,k", "q,k no v", "weights", "eager", "weights/eager")
-    print("{:10} {:>6} {:>9} {:>6} {:>9} {:>8} {:>6} {:>14}".format(*titles))
+    titles = ("model", "tokens", "plain", "q,k", "fresh memory", "q,k no v", "weights", "eager", "weights/eager")
+    print("{:10} {:>6} {:>9} {:>6} {:>12} {:>9} {:>8} {:>6} {:>14}".format(*titles))
     for model in arguments.models:
         for length in arguments.lengths:
-            line = row(model, length, arguments.rounds or max(7, 4096 // length))
+            line = row(model, length, arguments.rounds or max(6, 8192 // length))
             rows.append(line)
             print(
                 f"{model:10} {length:6} {line['plain_ms']:6.0f} ms {line['qk_by_plain']:6.3f} "
-                f"{line['qk_without_v_by_plain']:9.3f} {line['weights_by_plain']:8.3f} {line['eager_by_plain']:6.3f} "
-                f"{line['weights_by_eager']:14.3f}",
+                f"{line['qk_fresh_memory_ms']:9.1f} ms {line['qk_without_v_by_plain']:9.3f} "
+                f"{line['weights_by_plain']:8.3f} {line['eager_by_plain']:6.3f} {line['weights_by_eager']:14.3f}",
                 flush=True,
             )
     if arguments.write:
