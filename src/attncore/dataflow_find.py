@@ -12,7 +12,7 @@ from dataclasses import replace
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Value
 from attncore.dataflow_positions import are_features, is_anchor, sources_of
 from attncore.dataflow_provenance import Provenance, has_data, parameters_of
-from attncore.dataflow_roles import key_side, layouts_of, roles_of
+from attncore.dataflow_roles import Roles, key_side, layouts_of, roles_of
 from attncore.dataflow_scoring import steps_between
 from attncore.dataflow_sites import Findings, OpaqueKernel, Rejection, Site
 from attncore.dataflow_stages import CHANGED, DEFERRED, Arrival, Follower
@@ -235,6 +235,15 @@ def _chosen(several: list[tuple[Follower, Arrival]], provenance: Provenance) -> 
         yield follower, arrival, len(of_data or found)
 
 
+def _has_learned_keys(follower: Follower, roles: Roles, query: Value, key: Value, provenance: Provenance) -> bool:
+    """Whether the softmax is over vectors that were learned, whatever asks for them."""
+    if not provenance.is_data(key):
+        return True
+    atoms = [atom for axis in follower.axes(follower.scores.outputs[0]) for atom in axis]
+    keys_counted = any(has_data((atom,)) for atom in atoms if roles.role(atom) == "last")
+    return not keys_counted and not provenance.is_data(query)
+
+
 def _site(
     follower: Follower, arrival: Arrival, count: int, around: tuple[Node, ...], provenance: Provenance
 ) -> Site | Rejection:
@@ -250,13 +259,7 @@ def _site(
     value = product.inputs[1 - arrival.side]
     if state.blocks:
         return Rejection(product, around, _BLOCKS)
-    keys_counted = any(
-        has_data((atom,))
-        for axis in follower.axes(follower.scores.outputs[0])
-        for atom in axis
-        if roles.role(atom) == "last"
-    )
-    if not provenance.is_data(key) or (not keys_counted and not provenance.is_data(query)):
+    if _has_learned_keys(follower, roles, query, key, provenance):
         return Rejection(product, around, _LEARNED_KEYS)
     if are_features(query, key, layouts, provenance):
         return Rejection(product, around, _FEATURES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from attncore.dataflow import Contract, Fill, Graph, Node, Opaque, Reduce, Region, Value
 from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, merged, single, transferred
@@ -165,38 +165,32 @@ def ancestors_of(value: Value, provenance: Provenance) -> set[Value]:
 
 def is_random(value: Value, provenance: Provenance) -> bool:
     """Whether random numbers are in a value as they are: compared or scaled, not summed into something else."""
-    waiting, seen = [value], set[Value]()
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        if one.node is None:
-            waiting += [provenance.outside[one]] if one in provenance.outside else []
-        elif one.node.operation == Fill(random=True):
-            return True
-        elif not isinstance(one.node.operation, Contract | Reduce | Region | Opaque):
-            waiting += one.node.inputs
-    return False
+    made = _behind(value, provenance, lambda node: not isinstance(node.operation, Contract | Reduce | Region | Opaque))
+    return any(one.node is not None and one.node.operation == Fill(random=True) for one in made)
 
 
 def is_fixed_number(value: Value, provenance: Provenance) -> bool:
     """Whether a value is one number that is neither given nor learned, such as a rate that was computed."""
+    return all(
+        all(length == 1 for length in one.shape)
+        and (one.node is not None or one in provenance.outside or one.origin == "constant")
+        for one in _behind(value, provenance, lambda _: True)
+    )
+
+
+def _behind(value: Value, provenance: Provenance, passes: Callable[[Node], bool]) -> Iterator[Value]:
+    """A value and what it is made of, as far as ``passes`` lets through the nodes on the way."""
     waiting, seen = [value], set[Value]()
     while waiting:
         one = waiting.pop()
-        if any(length != 1 for length in one.shape):
-            return False
         if one in seen:
             continue
         seen.add(one)
-        if one.node is not None:
+        yield one
+        if one.node is None:
+            waiting += [provenance.outside[one]] if one in provenance.outside else []
+        elif passes(one.node):
             waiting += one.node.inputs
-        elif one in provenance.outside:
-            waiting.append(provenance.outside[one])
-        elif one.origin != "constant":
-            return False
-    return True
 
 
 def _projecting(value: Value, provenance: Provenance) -> Iterator[Value]:
