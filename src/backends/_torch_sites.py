@@ -218,7 +218,7 @@ class Sites:
             self.recorder.reject(record, "one softmax was split over several products (blockwise attention)")
             return
         self.recorder.take_back(record)
-        self._use_whole(entry, tag.replaced(changes=tuple({*tag.changes, *entry.changes})), *whole)
+        self._use_whole(entry, tag.replaced(changes=tuple(dict.fromkeys((*entry.changes, *tag.changes)))), *whole)
 
     def _check_is_attention(self, entry: Softmax, tag: Tag, key: Dim, values_are_parameters: bool) -> None:
         if values_are_parameters:
