@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from background import running
+
 _SECONDS_TO_START = 30
 # Lab asks for news and extensions on the network otherwise.
 _QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
@@ -32,17 +34,8 @@ def jupyter_lab(folder: Path) -> Iterator[str]:
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"),
         *(f"--notebook-dir={folder}", f"--IdentityProvider.token={token}", "--LabApp.extension_manager=readonly"),
     ]
-    with (own / "log").open("w") as log:
-        process = subprocess.Popen(line, env=environment(folder), stdout=log, stderr=log)
-        try:
-            yield f"{_address(own, process)}lab/tree/{{}}?token={token}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with running(line, folder, environment(folder), own / "log") as process:
+        yield f"{_address(own, process)}lab/tree/{{}}?token={token}"
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from background import running
+
 _SECONDS_TO_START = 60
 
 
@@ -26,19 +28,10 @@ def marimo_app(notebook: Path) -> Iterator[str]:
         *("--host", "127.0.0.1", "--port", str(port)),
     ]
     own = {f"XDG_{name}_HOME": str(notebook.parent / name.lower()) for name in ("CONFIG", "CACHE", "STATE", "DATA")}
-    log_file = notebook.with_suffix(".log")
-    with log_file.open("w") as log:
-        process = subprocess.Popen(line, env={**os.environ, **own}, cwd=notebook.parent, stdout=log, stderr=log)
-        try:
-            _wait_for(address, process, log_file)
-            yield address
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    log = notebook.with_suffix(".log")
+    with running(line, notebook.parent, {**os.environ, **own}, log) as process:
+        _wait_for(address, process, log)
+        yield address
 
 
 def _free_port() -> int:
