@@ -123,7 +123,7 @@ def compared(result: dict[str, Any]) -> list[str]:
         "jQuery 2.1.0 for the 2.0.0 that npm does not have.",
         "- *write* is from the weights in memory to the file on the disk. For attncore it is from query and key, and "
         "computing the weights counts.",
-        "- *drawn* is from the start of the navigation. A peer's picture stands at the first frame that begins when "
+        "- *drawn* is from the start of the navigation, in a window of the browser that has been open for a second. A peer's picture stands at the first frame that begins when "
         "all its elements are there, nothing was drawn in the frame before, no gap between frames was longer than "
         "50 ms, and none of that changes for another 200 ms, which do not count. attncore's stands at the first "
         "frame that begins after the page itself says that it draws no more. By the peers' clock attncore takes: "
@@ -157,7 +157,8 @@ def own(result: dict[str, Any]) -> list[str]:
         "",
         "- *write* is from the trace in memory to the file on the disk: the weights are computed, reduced, packed.",
         "- *drawn* is from the start of the navigation, by the page's clock, to the frame after the last drawing, "
-        "each time in an empty profile.",
+        "each time in an empty profile and a window that has been open for a second: before that, the browser is still "
+        "loading the window's own parts beside the page.",
         "- *switch layer* is from the change to the first frame that begins when nothing is being drawn any more, "
         "*hover* from the mouse's event until the frame is painted in which it was answered. Frames begin every "
         "16.7 ms. *until idle* is what the page itself says that it took.",

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from page_browser import WINDOW, chromium
+from page_browser import WINDOW, chromium, new_window
 from peers_environment import scripts
 from playwright.sync_api import Browser, Error, Page, Route
 
@@ -142,7 +142,7 @@ def opened(
     try:
         context.route(lambda address: not address.startswith("file:"), answer)
         context.add_init_script(_CLOCK)
-        page = context.new_page()
+        page = new_window(context)
         page.goto(
             f"{file.as_uri()}#view={view}" if tool == "attncore" else file.as_uri(), wait_until="commit", timeout=0
         )
