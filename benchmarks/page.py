@@ -98,7 +98,7 @@ def _head(browser: Browser, folder: Path, lengths: Sequence[int]) -> Iterator[Fi
         times = layer_switches(browser, folder / "128.html")
         yield from _answers("switch layer, to the frame after", 128, times, WANTED["switch layer"][128])
     for tokens in (n for n in (128, 1024) if n in lengths):
-        times = [(idle, painted) for idle, painted, _ in hovers(browser, folder / f"{tokens}.html", 20)]
+        times = hovers(browser, folder / f"{tokens}.html", 20)
         yield from _answers("hover a token, until painted", tokens, times, WANTED["hover a token"][tokens])
 
 

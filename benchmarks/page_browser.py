@@ -45,7 +45,7 @@ window.drawn = new Promise((done) => {
 """
 # Resolves when a frame is painted in which, or before which, `isDone` came true: a browser paints right after the
 # frame's callbacks, and a message that is sent by one of them arrives after that.
-_PAINTED = """
+PAINTED = """
 window.painted = (isDone) => new Promise((done) => {
   const frame = () => requestAnimationFrame(() => {
     const { port1, port2 } = new MessageChannel();
@@ -79,8 +79,7 @@ _NOTE_HOVER = """() => {
       let idle = null;
       Promise.resolve().then(() => window.attncore.idle()).then(() => (idle = performance.now()));
       const painted = await window.painted(() => idle !== null);
-      await new Promise((done) => requestAnimationFrame(done));
-      return [idle - start, painted - start, performance.now() - start];
+      return [idle - start, painted - start];
     })());
   }, { capture: true });
 }"""
@@ -120,7 +119,7 @@ def opened(browser: Browser, file: Path, view: str, theme: Any = "light") -> Ite
         RuntimeError: the page reported an error.
     """
     context = browser.new_context(viewport=WINDOW, color_scheme=theme)
-    context.add_init_script(_NOTE_DRAWN + _PAINTED)
+    context.add_init_script(_NOTE_DRAWN + PAINTED)
     page = new_window(context)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -151,11 +150,8 @@ def layer_switches(browser: Browser, file: Path) -> list[tuple[float, float]]:
         return [(idle, frame) for idle, frame in page.evaluate(_SWITCH_LAYERS)]
 
 
-def hovers(browser: Browser, file: Path, moves: int) -> list[tuple[float, float, float]]:
-    """Milliseconds of each move of the mouse down a column of tokens.
-
-    Until nothing is being drawn, until that is painted, and until the frame after.
-    """
+def hovers(browser: Browser, file: Path, moves: int) -> list[tuple[float, float]]:
+    """Milliseconds of each move of the mouse down a column of tokens: until nothing is being drawn, and painted."""
     with opened(browser, file, "head") as page:
         box = page.locator(_FIRST_COLUMN).first.bounding_box()
         if box is None:
@@ -166,4 +162,4 @@ def hovers(browser: Browser, file: Path, moves: int) -> list[tuple[float, float,
             # The details beside the view follow later; the next move must not find them still drawing.
             page.wait_for_timeout(60)
         found = page.evaluate("() => Promise.all(window.hovers)")
-        return [(idle, painted, frame) for idle, painted, frame in found]
+        return [(idle, painted) for idle, painted in found]

@@ -128,9 +128,10 @@ def compared(result: dict[str, Any]) -> list[str]:
         "50 ms, and none of that changes for another 200 ms, which do not count. attncore's stands at the first "
         "frame that begins after the page itself says that it draws no more. By the peers' clock attncore takes: "
         f"{other_clock(result)}.",
-        "- *switch layer* and *hover* are from the control's or the mouse's event to the first frame that begins when "
-        "what was drawn for it at once is painted; animations after it do not count. BertViz and attncore: the mouse "
-        "over a token; CircuitsVis and treescope: over a cell, which shows one number.",
+        "- *switch layer* is from the control's event to the first frame that begins when what was drawn for it at "
+        "once is painted, *hover* from the mouse's event until the frame is painted in which it was answered; "
+        "animations after it do not count. BertViz and attncore: the mouse over a token; CircuitsVis and treescope: "
+        "over a cell, which shows one number.",
         f"- *fails* is a result: {limits['write_seconds']:g} s for one file, {limits['draw_seconds']:g} s for one "
         f"figure in the browser, {limits['gigabytes']:g} GB of memory for either. What broke a limit is not tried "
         "again at more tokens: *not run*.",

@@ -136,7 +136,7 @@ class Comparison:
                 return drawn(browser, file, view, 5)
             if what == "switch":
                 return [frame for _, frame in layer_switches(browser, file)]
-            return [frame for _, _, frame in hovers(browser, file, 20)]
+            return [painted for _, painted in hovers(browser, file, 20)]
 
     def peer_picture(self, tool: str, name: str, what: str, view: str, tokens: int, unit: str) -> Iterator[Figure]:
         """One figure in a process of its own, which may be ended."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from page_browser import WINDOW, chromium, new_window
+from page_browser import PAINTED, WINDOW, chromium, new_window
 from peers_environment import scripts
 from playwright.sync_api import Browser, Error, Page, Route
 
@@ -103,7 +103,7 @@ _SWITCH_LAYERS = """async () => {
   }
   return times;
 }"""
-# An event comes before its frame begins: what is drawn for it is painted when the second begins.
+# What a peer draws for an event, it draws at once or in the next frame.
 _NOTE_HOVER = """() => {
   window.hovers = [];
   let waiting = false;
@@ -112,8 +112,7 @@ _NOTE_HOVER = """() => {
     waiting = true;
     const start = performance.now();
     window.hovers.push((async () => {
-      await window.nextFrame();
-      const end = await window.nextFrame();
+      const end = await window.painted(() => true);
       waiting = false;
       return end - start;
     })());
@@ -141,7 +140,7 @@ def opened(
     context = browser.new_context(viewport=WINDOW)
     try:
         context.route(lambda address: not address.startswith("file:"), answer)
-        context.add_init_script(_CLOCK)
+        context.add_init_script(_CLOCK + PAINTED)
         page = new_window(context)
         page.goto(
             f"{file.as_uri()}#view={view}" if tool == "attncore" else file.as_uri(), wait_until="commit", timeout=0
