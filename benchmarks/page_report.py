@@ -123,10 +123,11 @@ def compared(result: dict[str, Any]) -> list[str]:
         "jQuery 2.1.0 for the 2.0.0 that npm does not have.",
         "- *write* is from the weights in memory to the file on the disk. For attncore it is from query and key, and "
         "computing the weights counts.",
-        "- *drawn* is from the start of the navigation, in a window of the browser that has been open for a second. A peer's picture stands at the first frame that begins when "
-        "all its elements are there, nothing was drawn in the frame before, no gap between frames was longer than "
-        "50 ms, and none of that changes for another 200 ms, which do not count. attncore's stands at the first "
-        "frame that begins after the page itself says that it draws no more. By the peers' clock attncore takes: "
+        "- *drawn* is from the start of the navigation, in a window of the browser that has been open for a second. A "
+        "peer's picture stands at the first frame that begins when all its elements are there, nothing was drawn in "
+        "the frame before, no gap between frames was longer than 50 ms, and none of that changes for another 200 ms, "
+        "which do not count. attncore's stands at the first frame that begins after the page itself says that it "
+        "draws no more. By the peers' clock attncore takes: "
         f"{other_clock(result)}.",
         "- *switch layer* is from the control's event to the first frame that begins when what was drawn for it at "
         "once is painted, *hover* from the mouse's event until the frame is painted in which it was answered; "

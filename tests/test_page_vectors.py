@@ -100,6 +100,19 @@ def test_large_vectors_are_left_out_unless_asked_for() -> None:
     assert len([name for name in whole.blocks if name.startswith("vectors")]) == 8
 
 
+@pytest.mark.parametrize(
+    ("of_whole", "held"), [(0.9, False), (0.985, False), (0.999, False), (1.0, True), (1.01, True)]
+)
+def test_unasked_vectors_are_held_exactly_where_they_fit_beside_all_weights(of_whole: float, held: bool) -> None:
+    """What is estimated beforehand decides nothing near the limit: the page is written and measured."""
+    trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)
+    whole = payload_of(trace, Start(), room=8_000_000, vectors=False).length()
+    payload = payload_of(trace, Start(), room=int(of_whole * whole), vectors=False)
+    assert payload.length() <= of_whole * whole
+    assert payload.description["precision"]["kind"] == "log8"
+    assert all((layer["vectors"] is not None) == held for layer in payload.description["layers"])
+
+
 def test_asked_for_vectors_are_those_nearest_to_the_layer_shown() -> None:
     """As many layers as half of the room holds, around the one that the page opens with."""
     trace = example_trace(n_layers=8, n_heads=8, n_tokens=200, lazy=True)

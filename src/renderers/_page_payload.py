@@ -25,6 +25,8 @@ _SOON = 1_000_000
 _BLOCK_BYTES = 220
 # What a layer's statistics take, by head and batch item.
 _STATISTICS_BYTES = 150
+# How far what the vectors are judged by may be off, by the bytes wanted: then it is written and measured.
+_UNSURE = 0.01
 # After weights have turned out too long, how much of the room the next attempt aims at.
 _SECOND_TRY = 0.985
 
@@ -97,16 +99,37 @@ def payload_of(
     if vectors:
         shown = vectors_asked(trace, start.layer or 0, left)
     else:
-        # Beside all weights no layer has an overview.
-        unasked = left - room + min(room, room if aim is None else aim) + len(trace) * _BLOCK_BYTES
-        weights = text_of_all(trace, unasked)
-        shown = vectors_unasked(trace, 0 if weights is None else unasked - weights)
-    left -= sum(one.text_length for one in shown)
-    for plan in plans(trace, left):
-        payload = _fitting(describe, shown, plan, room)
-        if payload is not None:
-            return payload
-    raise OptionError(_too_little(trace, left, room))
+        wanted = min(room, room if aim is None else aim)
+        beside = _with_all(describe, left, room, wanted)
+        if beside is not None:
+            return beside
+        shown = vectors_unasked(trace, 0)
+    payload = _written(describe, shown, left, room)
+    if payload is None:
+        raise OptionError(_too_little(trace, left - sum(one.text_length for one in shown), room))
+    return payload
+
+
+def _with_all(describe: _Describer, left: float, room: int, wanted: int) -> Payload | None:
+    """The payload with all weights and all vectors in the bytes ``wanted``; None where that is too little."""
+    unasked, unsure = left - room + wanted, _UNSURE * wanted
+    weights = text_of_all(describe.trace, unasked)
+    if weights is None:
+        return None
+    shown = vectors_unasked(describe.trace, unasked - weights + unsure)
+    if all(one.block is None for one in shown):
+        return None
+    payload = _written(describe, shown, left + unsure, room)
+    if payload is None or payload.length() > wanted or payload.description["precision"]["kind"] == "top":
+        return None
+    return payload
+
+
+def _written(describe: _Describer, vectors: list[ShownVectors], left: float, room: int) -> Payload | None:
+    """The payload of the most exact plan that fits beside these vectors; None where there is none."""
+    left -= sum(one.text_length for one in vectors)
+    found = (_fitting(describe, vectors, plan, room) for plan in plans(describe.trace, left))
+    return next((payload for payload in found if payload is not None), None)
 
 
 @dataclass(frozen=True)

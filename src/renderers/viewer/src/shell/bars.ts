@@ -5,9 +5,13 @@ import { element } from "./dom";
 /** `share` is 0 to 1; the colour of the text's accent when none is given. */
 export function bar(share: number, colour: string | null): HTMLElement {
   const fill = element("span", { class: "attn-bar-fill" });
-  fill.style.width = `${Math.min(1, Math.max(0, share || 0)) * 100}%`;
-  if (colour !== null) fill.style.backgroundColor = colour;
+  fillBar(fill, share, colour);
   return element("span", { class: "attn-bar", "aria-hidden": "true" }, fill);
+}
+
+export function fillBar(fill: HTMLElement, share: number, colour: string | null): void {
+  fill.style.width = `${Math.min(1, Math.max(0, share || 0)) * 100}%`;
+  fill.style.backgroundColor = colour ?? "";
 }
 
 export function swatch(colour: string | null): HTMLElement | null {

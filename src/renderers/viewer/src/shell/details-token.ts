@@ -3,13 +3,13 @@
 import { isLeftOut } from "../data/weights";
 import { seriesColour } from "../draw/colours";
 import type { AxisInfo } from "../source/trace-info";
-import { bar, swatch } from "./bars";
-import { element, type Child } from "./dom";
+import { element, refill, type Child } from "./dom";
 import { boundText } from "./numbers";
 import type { PointedWeights, Row } from "./pointed-weights";
 import { largest, meanOf } from "./ranking";
 import type { Shell } from "./shell";
-import { token } from "./token-text";
+import { token, tokenText } from "./token-text";
+import { WeightLines, type WeightLine } from "./weight-lines";
 
 /** A series of several heads: it is drawn in ink. */
 const MEAN = { colour: 0, heads: [0, 1] };
@@ -25,15 +25,43 @@ export function hint(shell: Shell): HTMLElement {
   return element("p", { class: "attn-hint attn-muted" }, text);
 }
 
-export function tokenSection(shell: Shell, weights: PointedWeights): HTMLElement {
-  const { pointed, rows } = weights;
-  const heading = element("h3", { class: "attn-token-line" }, ...tokenLine(shell, weights));
-  const section = element("section", { class: "attn-section", "aria-label": "Token" }, heading);
-  const other = pointed.side === "query" ? "Attends most to" : "Attended most by";
-  section.append(caption(other, rows.length > 1 ? `mean of ${rows.length} heads` : (weights.series[0]?.label ?? "")));
-  section.append(rankedList(shell, weights));
-  if (rows.length > 1) section.append(headBars(shell, weights));
-  return section;
+/** The section about a token. It is kept and written anew for the next: the pointer moves fast. */
+export class TokenSection {
+  readonly element: HTMLElement;
+  private readonly heading = element("h3", { class: "attn-token-line" });
+  private readonly rankedTitle = newCaption();
+  private readonly ranked = new WeightLines("places");
+  private readonly note = element("p", { class: "attn-muted attn-small" });
+  private readonly headsTitle = newCaption();
+  private readonly heads = new WeightLines("heads");
+
+  constructor(private readonly shell: Shell) {
+    this.heads.element.setAttribute("aria-label", "Each head's weight");
+    const { heading, rankedTitle, ranked, note, headsTitle, heads } = this;
+    const parts = [heading, rankedTitle.element, ranked.element, note, headsTitle.element, heads.element];
+    this.element = element("section", { class: "attn-section", "aria-label": "Token" }, ...parts);
+  }
+
+  show(weights: PointedWeights): void {
+    const { shell } = this;
+    const { pointed, rows, series } = weights;
+    refill(this.heading, ...tokenLine(shell, weights));
+    this.rankedTitle.what.data = pointed.side === "query" ? "Attends most to" : "Attended most by";
+    this.rankedTitle.of.data = rows.length > 1 ? `mean of ${rows.length} heads` : (series[0]?.label ?? "");
+    const { lines, note } = rankedLines(shell, weights);
+    this.ranked.show(lines);
+    this.ranked.element.hidden = lines.length === 0;
+    this.note.textContent = note;
+    this.note.hidden = note === "";
+    this.headsTitle.what.data = pointed.other === null ? "Each head's largest" : "Each head";
+    this.headsTitle.element.hidden = this.heads.element.hidden = rows.length < 2;
+    this.heads.show(rows.length < 2 ? [] : headLines(shell, weights));
+  }
+}
+
+function newCaption(): { element: HTMLElement; what: Text; of: Text } {
+  const [what, of] = [new Text(), new Text()];
+  return { element: element("h4", { class: "attn-caption" }, what, element("span", { class: "attn-muted" }, of)), what, of };
 }
 
 function axes(shell: Shell, { pointed }: PointedWeights): { own: AxisInfo; other: AxisInfo; listed: readonly number[] } {
@@ -60,29 +88,25 @@ function place(position: number): HTMLElement {
   return element("span", { class: "attn-place attn-number attn-muted" }, String(position));
 }
 
-function caption(title: string, of: string): HTMLElement {
-  return element("h4", { class: "attn-caption" }, title, element("span", { class: "attn-muted" }, of));
-}
-
 /** What each head gives to the other token; to its own largest one where none is pointed at. */
-function headBars(shell: Shell, weights: PointedWeights): HTMLElement {
+function headLines(shell: Shell, weights: PointedWeights): WeightLine[] {
   const { pointed, series, rows } = weights;
   const { other, listed } = axes(shell, weights);
   const { item } = shell.store.selection;
   const total = shell.context.layer().heads.length;
-  const list = element("ul", { class: "attn-weights", "aria-label": "Each head's weight" });
   const shown = rows.map((row) => headWeight(row, listed, pointed.other));
   const longest = Math.max(0, ...shown.map(({ weight }) => weight || 0));
-  shown.forEach(({ at, weight, most }, index) => {
+  return shown.map(({ at, weight, most }, index) => {
     const entry = series[index];
-    const colour = entry === undefined ? null : seriesColour(shell.context.colours(), entry, total);
-    const name = element("span", { class: "attn-head-name attn-number" }, swatch(colour), shortLabel(entry?.label ?? ""));
-    const towards = at === null || pointed.other !== null ? null : token(other, item, at);
-    const words = element("span", { class: "attn-weight-label" }, name, towards);
-    list.append(element("li", { title: entry?.label ?? null }, words, bar(weight / longest, colour), number(shell, weight, most)));
+    return {
+      token: at === null || pointed.other !== null ? null : tokenText(other, item, at),
+      name: shortLabel(entry?.label ?? ""),
+      colour: entry === undefined ? null : seriesColour(shell.context.colours(), entry, total),
+      share: weight / longest,
+      title: entry?.label ?? null,
+      ...numberOf(shell, weight, most),
+    };
   });
-  const title = pointed.other === null ? "Each head's largest" : "Each head";
-  return element("div", {}, caption(title, ""), list);
 }
 
 /** The weight at `other`, or the largest where that is null; and where it is. */
@@ -96,22 +120,26 @@ function shortLabel(label: string): string {
   return label.replace(/^.*head /, "");
 }
 
-function rankedList(shell: Shell, weights: PointedWeights): HTMLElement {
+/** The largest weights, and what there is to say of the others. */
+function rankedLines(shell: Shell, weights: PointedWeights): { lines: WeightLine[]; note: string } {
   const { other, listed } = axes(shell, weights);
   const { item } = shell.store.selection;
-  const list = element("ol", { class: "attn-weights" });
   const { values, most } = meanOf(weights.rows);
   const ranked = largest(values, listed, LISTED);
   const [only] = weights.series;
   const colour = only === undefined ? null : seriesColour(shell.context.colours(), weights.series.length === 1 ? only : MEAN, shell.context.layer().heads.length);
-  for (const { position, weight } of ranked) {
-    const label = element("span", { class: "attn-weight-label" }, token(other, item, position), place(position));
-    list.append(element("li", {}, label, bar(weight / (ranked[0]?.weight ?? 1), colour), number(shell, weight, most[position] ?? weight)));
-  }
+  const lines = ranked.map(({ position, weight }) => ({
+    token: tokenText(other, item, position),
+    name: String(position),
+    colour,
+    share: weight / (ranked[0]?.weight ?? 1),
+    title: null,
+    ...numberOf(shell, weight, most[position] ?? weight),
+  }));
   const left = leftOut(values, most, listed);
-  if (left === null) return ranked.length > 0 ? list : element("p", { class: "attn-muted" }, "No weight above 0.");
-  const others = `${ranked.length > 0 ? "Other weights are" : "No weight is held:"} below ${boundText(left)} where this file leaves them out.`;
-  return element("div", {}, list, element("p", { class: "attn-muted attn-small" }, others));
+  if (left === null) return { lines, note: lines.length > 0 ? "" : "No weight above 0." };
+  const others = lines.length > 0 ? "Other weights are" : "No weight is held:";
+  return { lines, note: `${others} below ${boundText(left)} where this file leaves them out.` };
 }
 
 /** What every listed weight that is not held is below; null where all are held. */
@@ -124,11 +152,9 @@ function leftOut(values: Float32Array, most: Float32Array, listed: readonly numb
   return bound;
 }
 
-/** The "<" or "≥" of a bound hangs before the column, so that all points stand in one line. */
-function number(shell: Shell, weight: number, most: number): HTMLElement {
+function numberOf(shell: Shell, weight: number, most: number): { sign: string; number: string; whole: string | null } {
   const whole = shell.context.format(weight, most);
   const text = isLeftOut(weight, most) ? `< ${boundText(most)}` : whole;
   const sign = /^[<≥] /.exec(text)?.[0] ?? "";
-  const bound = sign === "" ? null : element("span", { class: "attn-bound" }, sign);
-  return element("span", { class: "attn-number attn-weight", title: text === whole ? null : whole }, bound, text.slice(sign.length));
+  return { sign, number: text.slice(sign.length), whole: text === whole ? null : whole };
 }

@@ -3,7 +3,7 @@
 import { element, freshId, refill } from "./dom";
 import { headsSection, layerSection } from "./details-layer";
 import { shownHeads } from "./head-choice";
-import { hint, tokenSection } from "./details-token";
+import { hint, TokenSection } from "./details-token";
 import { pointedAt, readPointed } from "./pointed-weights";
 import { layerAt } from "./context";
 import { shownSeries } from "./shown-series";
@@ -23,6 +23,7 @@ export function createDetails(shell: Shell): Details {
   const facts = element("div");
   const panel = element("aside", { class: "attn-details", "aria-label": "Details", id: freshId("details"), tabindex: 0 }, title, token, facts);
   const showFacts = factsInto(shell, facts);
+  const section = new TokenSection(shell);
   let wanted = false;
   let reading = false;
 
@@ -33,7 +34,7 @@ export function createDetails(shell: Shell): Details {
     while (wanted) {
       wanted = false;
       try {
-        await showToken(shell, token);
+        await showToken(shell, token, section);
       } catch (error) {
         // The view that shows the same weights says what failed; the panel only must not show other numbers.
         refill(token, element("p", { class: "attn-muted" }, error instanceof Error ? error.message : String(error)));
@@ -56,7 +57,7 @@ export function createDetails(shell: Shell): Details {
   return { element: panel, start, update };
 }
 
-async function showToken(shell: Shell, target: HTMLElement): Promise<void> {
+async function showToken(shell: Shell, target: HTMLElement, section: TokenSection): Promise<void> {
   const { selection, focus } = shell.store;
   const pointed = pointedAt(selection, focus);
   if (pointed === null || selection.view === "model") {
@@ -67,7 +68,9 @@ async function showToken(shell: Shell, target: HTMLElement): Promise<void> {
   const raw = selection.view === "neuron";
   const weights = await readPointed(shownSeries(selection, reader), reader, context.layer(), selection.item, pointed, raw);
   // The layer may have changed meanwhile, and with it what the positions mean; the next round shows it.
-  if (shell.store.selection.layer === selection.layer) refill(target, tokenSection(shell, weights));
+  if (shell.store.selection.layer !== selection.layer) return;
+  section.show(weights);
+  if (section.element.parentNode !== target) refill(target, section.element);
 }
 
 /**

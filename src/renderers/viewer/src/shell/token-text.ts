@@ -8,8 +8,12 @@ import { element } from "./dom";
 const MOST = 60;
 
 export function token(axis: AxisInfo, item: number, position: number): HTMLElement {
-  const label = labelOf(axis, item, position);
-  return element("bdi", { class: "attn-token", title: tokenTitle(axis, item, position) }, shortened(label, MOST));
+  const { text, title } = tokenText(axis, item, position);
+  return element("bdi", { class: "attn-token", title }, text);
+}
+
+export function tokenText(axis: AxisInfo, item: number, position: number): { text: string; title: string } {
+  return { text: shortened(labelOf(axis, item, position), MOST), title: tokenTitle(axis, item, position) };
 }
 
 /** "cat (2)", and how the tokenizer spells it where that differs. */
