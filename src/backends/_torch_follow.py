@@ -11,7 +11,7 @@ from torch import Tensor
 from . import _torch_functions as fn
 from ._torch_arrays import data_address, memory_address
 from ._torch_changes import noted, precedence
-from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, kind_of, resized, size_of
+from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, is_feature, kind_of, resized, size_of
 from ._torch_shapes import Rule, indexed
 from ._torch_tags import RESAMPLED, Softmax, Tag, TagTable, worst_order
 
@@ -26,7 +26,7 @@ def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
 
 
 def follow_rule(
-    table: TagTable, rule: Rule, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+    rule: Rule, table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
 ) -> None:
     """Tag the result of a view or another change of shape from its first argument."""
     source = args[0] if args else kwargs.get("input")
@@ -41,7 +41,11 @@ def follow_rule(
                 table.set(out, known)
             return
     if isinstance(out, Tensor) and (out.dtype.is_floating_point or out.dtype.is_complex):
-        _set(table, out, rule(tag, function, args, kwargs, out), function)
+        result = rule(tag, function, args, kwargs, out)
+        if result is not None:
+            if result.role is not None:
+                _check_key(result, fn.name_of(function))
+            table.set(out, result)
 
 
 def _hidden_states(table: TagTable, function: Any, source: Any, out: Any, known: Tag | None) -> Tag | None:
@@ -285,6 +289,12 @@ def _follow_parts(
     position = 1 if function in fn.UNBIND else 2
     axis = kwargs.get("dim", args[position] if len(args) > position else default)
     axis = int(axis) % tensor.dim()
+    if tag.role is None and tag.dims is not None and function not in fn.UNBIND and is_feature(tag.dims[axis]):
+        # What a fused projection of queries, keys and values is: the same positions, other features.
+        before, dim, after = tag.dims[:axis], tag.dims[axis], tag.dims[axis + 1 :]
+        for part in out:
+            table.set(part, tag.moved((*before, resized(dim, int(part.shape[axis])), *after), tag.order))
+        return
     start = stop = 0
     for part in out:
         item: Any = 0 if function in fn.UNBIND else slice(0, int(part.shape[axis]))

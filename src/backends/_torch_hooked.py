@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 from functools import lru_cache
+from inspect import unwrap
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -58,14 +59,26 @@ def may_attend(module: nn.Module, known: dict[int, bool] | None = None) -> bool:
 def _block_may_attend(module: nn.Module, known: dict[int, bool]) -> bool:
     if isinstance(module, nn.ModuleList | nn.Sequential):  # their blocks are reported when they show no attention
         return True
-    forward = type(module).forward
-    plain_call = type(module).__call__ is nn.Module.__call__ and "forward" not in vars(module)
-    if not plain_call or not isinstance(forward, FunctionType):
-        return True
-    names = _names_of_plain_code(forward.__code__)
-    if names is None or any(_is_more_than_plain(module, name) for name in names - _ARITHMETIC):
+    if not _is_plain(module, type(module).forward):
         return True
     return any(may_attend(child, known) for child in module._modules.values() if child is not None)
+
+
+def only_calls_others(module: nn.Module) -> bool:
+    """Whether a module's own code does nothing that attends, so that what is seen is of a module inside it.
+
+    Decorators are taken to do nothing of the kind: if one does, its attention bears the name of the module around.
+    """
+    return _is_plain(module, unwrap(type(module).forward))
+
+
+def _is_plain(module: nn.Module, forward: Any) -> bool:
+    """Whether this forward does no more than call the modules inside, add, and multiply by number."""
+    plain_call = type(module).__call__ is nn.Module.__call__ and "forward" not in vars(module)
+    if not plain_call or not isinstance(forward, FunctionType):
+        return False
+    names = _names_of_plain_code(forward.__code__)
+    return names is not None and not any(_is_more_than_plain(module, name) for name in names - _ARITHMETIC)
 
 
 def _is_layer(module: nn.Module) -> bool:

@@ -20,7 +20,7 @@ from ._torch_arrays import memory_address
 from ._torch_calls import RootCall, note_call
 from ._torch_generation import link
 from ._torch_held import HeldMemory
-from ._torch_hooked import is_block, may_attend
+from ._torch_hooked import is_block, may_attend, only_calls_others
 from ._torch_keep import keep
 from ._torch_keras import keras_children
 from ._torch_record import Place, Record
@@ -89,10 +89,20 @@ class Recorder:
             self.close()
             raise
 
-    def _hook(self, module: nn.Module, name: str, seen: set[int], known: dict[int, bool]) -> None:
+    def _hook(
+        self,
+        module: nn.Module,
+        name: str,
+        seen: set[int],
+        known: dict[int, bool],
+        *,
+        in_block: bool = False,
+        bare: bool = False,
+    ) -> None:
         """Put hooks on a module and on what it contains; a module that has several names keeps its first.
 
-        ``seen`` has the ids of those that have hooks already, ``known`` is of `may_attend`.
+        ``seen`` has the ids of those that were here already, ``known`` is of `may_attend`. A ``bare`` one needs none
+        itself: inside the blocks of a list these are the modules that only call others.
         """
         seen.add(id(module))
         if isinstance(module, torch.jit.ScriptModule):
@@ -104,16 +114,20 @@ class Recorder:
             self.block_lists[name] = module
         if isinstance(module, nn.RNNBase):
             self.recurrent[name] = type(module).__name__
-        self._handles += [
-            module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
-            # First of all post-hooks, so that captures inside each other end in reverse order.
-            module.register_forward_hook(partial(self._after, name), with_kwargs=True, prepend=True, always_call=True),
-        ]
-        # Blocks of a list are reported when they ran without attention, so they have a hook in any case.
         of_list = isinstance(module, nn.ModuleList | nn.Sequential)
+        if not bare:
+            self._handles += [
+                module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
+                # First of all post-hooks, so that captures inside each other end in reverse order.
+                module.register_forward_hook(
+                    partial(self._after, name), with_kwargs=True, prepend=True, always_call=True
+                ),
+            ]
+        # Blocks of a list are reported when they ran without attention, so they have a hook in any case.
         for child_name, child in (*keras_children(module, name), *_children(module, name)):
             if id(child) not in seen and (is_block(child) if of_list else may_attend(child, known)):
-                self._hook(child, child_name, seen, known)
+                bare = in_block and not of_list and only_calls_others(child)
+                self._hook(child, child_name, seen, known, in_block=in_block or of_list, bare=bare)
 
     def close(self) -> None:
         """Take everything off again; also when a forward was interrupted half way."""

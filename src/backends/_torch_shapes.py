@@ -28,7 +28,7 @@ def _reshape(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: T
         return tag.replaced(dims=fresh(out.shape, "unknown"))
     if tag.key is not None and tag.key.size == 1:
         dims = _with_unit_key(tag, dims)
-    return _with_dims(tag, dims)
+    return tag.moved(dims, tag.order)
 
 
 def _with_unit_key(tag: Tag, dims: Dims) -> Dims:

@@ -26,7 +26,7 @@ from ._torch_follow import (
     tensors_in,
 )
 from ._torch_products import Products
-from ._torch_shapes import RULES, Rule
+from ._torch_shapes import RULES
 from ._torch_sites import Sites
 from ._torch_tags import Tag, TagTable
 
@@ -43,10 +43,6 @@ _MULTI_HEAD_BODY.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
 # the user's, as those of `reduce=`; its result is followed; so is what it writes into; or it is reported.
 IGNORED, COMPOSITE, SITE, FOLLOWED, WRITING, UNKNOWN_KERNEL = range(6)
 Action = tuple[int, Any]
-
-
-def _by_rule(rule: Rule, table: TagTable, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-    follow_rule(table, rule, func, args, kwargs, out)
 
 
 _graph_task = torch._C._current_graph_task_id
@@ -148,7 +144,7 @@ class Watcher(TorchFunctionMode):
         if type(func).__name__ == "FlexAttentionHOP":
             return (SITE, self._flex)
         if func in RULES:
-            return (WRITING if fn.is_in_place(func) else FOLLOWED, partial(_by_rule, RULES[func]))
+            return (WRITING if fn.is_in_place(func) else FOLLOWED, partial(follow_rule, RULES[func]))
         if func in fn.SPLIT or func in fn.UNBIND:
             return (FOLLOWED, follow_parts)
         if func in fn.CONCATENATE or func in fn.STACK:

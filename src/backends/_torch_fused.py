@@ -1,0 +1,203 @@
+"""What fused attention kernels were given, worked out into records of attention."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from attncore.weights import LazyWeights
+
+from ._torch_dims import fitted, fresh, kind_of, size_of
+from ._torch_findings import check_plain_tensor, common_span, dtype_name, mask_or_bias, masks_of, own_copies
+from ._torch_gradient_hooks import OutputGradient
+from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of, notes_on_layout
+from ._torch_probabilities import TorchScoring
+from ._torch_record import Gradients, Place, Record
+from ._torch_rescaled import Rescaling
+from ._torch_tags import Softmax, Tag, TagTable, worst_order
+from ._torch_unseen import REASON, version_of
+
+if TYPE_CHECKING:
+    from ._torch_recorder import Recorder
+
+
+@dataclass(frozen=True)
+class _FusedCall:
+    """A call of a fused kernel, as it was made."""
+
+    given: dict[str, Any]
+    out: Tensor | None
+    dtype: torch.dtype
+    place: Place
+    kind_hint: Literal["self", "cross"] | None
+    versions: tuple[int, ...]
+
+
+def _versions(given: dict[str, Any]) -> tuple[int, ...]:
+    return version_of(given["query"]), version_of(given["key"]), version_of(given.get("attn_mask"))
+
+
+class FusedSites:
+    """The calls of fused kernels in one thread, and what all sites of attention share."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.table = TagTable()
+        self.rescaling = Rescaling(recorder)
+        self.stack: list[Place] = []
+        self.kind_hint: Literal["self", "cross"] | None = None
+        # Fused calls are only noted while the model runs and worked out together afterwards: Python that runs
+        # between large products finds its caches cold and is several times slower.
+        self._pending: list[_FusedCall] = []
+        self._replayed: Place | None = None
+        options = recorder.options
+        # Only where something is let go at once would waiting hold more memory.
+        self._at_once = options.reduce is not None or options.heads is not None
+
+    @property
+    def place(self) -> Place:
+        if self._replayed is not None:
+            return self._replayed
+        return self.stack[-1] if self.stack else Place("", 0, "", 0)
+
+    def refuse(self, what: str, reason: str, shape: Any = None, *, opaque: bool = False) -> None:
+        """Put something that is not in the trace into the coverage."""
+        shape = tuple(int(size) for size in shape) if shape is not None else None
+        self.recorder.refuse(self.place, what, reason, shape, opaque=opaque)
+
+    def fused(self, given: dict[str, Any], out: Tensor) -> None:
+        """`scaled_dot_product_attention`: the weights follow from its arguments."""
+        options = self.recorder.options
+        kept_out = out if options.grad else None
+        if not options.values and not options.grad:
+            given["value"] = None  # or the noted call would keep it alive
+        self._pending.append(_FusedCall(given, kept_out, out.dtype, self.place, self.kind_hint, _versions(given)))
+        if self._at_once:
+            self.work_out()
+
+    def work_out(self) -> None:
+        """Turn the fused calls noted so far into records."""
+        calls, self._pending = self._pending, []
+        if not calls:
+            return
+        hint = self.kind_hint
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            for call in calls:
+                self._replayed, self.kind_hint = call.place, call.kind_hint
+                try:
+                    if _versions(call.given) != call.versions:
+                        raise CannotMapError(f"the memory of its query, key or mask {REASON}")
+                    self._fused(call.given, call.out, call.dtype)
+                except CannotMapError as reason:
+                    self.refuse("scaled_dot_product_attention", str(reason), call.given["query"].shape)
+        self._replayed, self.kind_hint = None, hint
+
+    def _fused(self, given: dict[str, Any], out: Tensor | None, dtype: torch.dtype) -> None:
+        query, key, value = given["query"], given["key"], given["value"]
+        check_plain_tensor(query, key)
+        layout, order, uncertain = self._fused_layout(query, key)
+        scale = given.get("scale")
+        scoring = TorchScoring(
+            scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]),
+            causal=bool(given.get("is_causal", False)),
+            **mask_or_bias(given.get("attn_mask"), layout, query, key),
+        )
+        notes = ("dropout is applied after these weights",) if given.get("dropout_p") else ()
+        self._add_fused("sdpa", layout, order, query, key, value, out, dtype, scoring, (*notes, *uncertain))
+
+    def flex(self, args: tuple[Any, ...], out: Tensor, normaliser: Tensor | None = None) -> None:
+        """`flex_attention`: scores changed by functions of the positions; ``normaliser`` is its logarithm by row."""
+        query, key, value, score_mod, block_mask, scale = args[:6]
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            from ._torch_flex import FlexWeights
+
+            layout, order, uncertain = self._fused_layout(query, key)
+            scoring = TorchScoring(scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]))
+            weights = FlexWeights(query.detach(), key.detach(), scoring.scale, score_mod, block_mask[-1])
+            self.recorder.held.remember(weights, "query", "key")
+            self.work_out()
+            record = self._add_fused(
+                "flex", layout, order, query, key, value, out, out.dtype, None, uncertain, weights, scoring.scale
+            )
+            if normaliser is not None:
+                self.rescaling.watch(out, normaliser, record, weights)
+
+    def _fused_layout(self, query: Tensor, key: Tensor) -> tuple[Layout, Any, tuple[str, ...]]:
+        query_tag, key_tag = self.table.get(query), self.table.get(key)
+        query_dims = known_dims(query_tag.dims if query_tag else None, query.shape)
+        key_dims = known_dims(key_tag.dims if key_tag else None, key.shape)
+        lead = query_dims[:-2]
+        if any(factor.kind == "unknown" for dim in lead for factor in dim):
+            candidate = (
+                fitted(key_dims[:-2], [size_of(dim) for dim in lead]) if len(key_dims) == len(query_dims) else lead
+            )
+            lead = candidate if not any(factor.kind == "unknown" for dim in candidate for factor in dim) else lead
+        order = worst_order([tag.order for tag in (query_tag, key_tag) if tag is not None])
+        check_mappable(lead, query_dims[-2], key_dims[-2], order, kind_of(query_dims[-1]))
+        row = query_dims[-2] if len(query_dims) > 2 else fresh((query.shape[-2],), "plain")[0]
+        return layout_of(lead, row, key_dims[-2]), order, notes_on_layout(lead, row, key_dims[-2])
+
+    def _add_fused(
+        self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor | None,
+        out: Tensor | None,        dtype: torch.dtype, scoring: TorchScoring | None, notes: tuple[str, ...],
+        weights: LazyWeights | None = None, scale: float | None = None,
+    ) -> Record:  # fmt: skip
+        query_tag, key_tag = self.table.get(query), self.table.get(key)
+        q, k = layout.apply(query), layout.apply(key, rows_are_queries=False)
+        v = None if value is None else layout.apply(value, rows_are_queries=False)
+        value_tag = None if value is None else self.table.get(value)
+        kept_query, kept_key, kept_value = own_copies((q, query_tag), (k, key_tag), (v, value_tag))
+        batch = max([q.shape[0], k.shape[0]] + [m.shape[0] for m in masks_of(scoring) if m.dim() == 4])
+        record = self._new_record(
+            source,
+            kind=self._kind(query_tag, key_tag, None, same=query is key, lengths=(q.shape[2], k.shape[2])),
+            shape=(int(batch), int(q.shape[1]), int(q.shape[2]), int(k.shape[2])),
+            order=order,
+            query=kept_query,
+            key=kept_key,
+            value=kept_value,
+            scoring=scoring,
+            computed_weights=weights,
+            scale=scoring.scale if scoring else scale,
+            span=common_span(query_tag, key_tag),
+            notes=notes,
+            observed=False,
+            model_dtype=dtype_name(dtype),
+        )
+        if self.recorder.options.grad and isinstance(out, Tensor) and out.requires_grad:
+            record.gradients = Gradients()
+            out.register_hook(OutputGradient(record.gradients, layout))
+            record.value_for_gradient = record.value
+        self.recorder.add(record)
+        return record
+
+    # Shared pieces.
+
+    def _new_record(self, source: str, **fields: Any) -> Record:
+        return Record(place=self.place, index=-1, call=0, source=source, **fields)
+
+    def _kind(
+        self,
+        query: Tag | None,
+        key: Tag | None,
+        entry: Softmax | None,
+        *,
+        same: bool = False,
+        lengths: tuple[int, int] | None = None,
+    ) -> Literal["self", "cross"]:
+        """Self-attention when queries and keys are projections of the same hidden states."""
+        if self.kind_hint is not None:
+            return self.kind_hint
+        # Of what the model was given and attends over as it is, the lengths say more.
+        query_stream = query.stream if query and query.dims is not None else None
+        key_stream = key.stream if key and key.dims is not None else None
+        if query_stream is None and key_stream is None:
+            if entry is not None and entry.scores is not None:
+                operands = entry.scores.operands
+                return "self" if operands.first.shape[-2] == operands.second.shape[-2] else "cross"
+            return "self" if same or lengths is None or lengths[0] == lengths[1] else "cross"
+        return "self" if query_stream == key_stream else "cross"
