@@ -62,7 +62,7 @@ def built_viewer() -> Viewer:
 def page_of(payload: Payload, title: str, theme: Theme, viewer: Viewer) -> str:
     """The self-contained page: the same trace gives the same text."""
     nonce = _nonce_of(payload)
-    policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:"
+    policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:"
     soon, later = payload.in_order()
     data = f'<script type="application/json" id="attncore-trace">{payload.json_text()}</script>\n{_elements(soon)}'
     head = f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">\n"

@@ -85,7 +85,7 @@ def content_security_policy(nonce: str) -> str:
             "default-src 'none'",
             f"script-src 'nonce-{nonce}'",
             f"style-src 'nonce-{nonce}'",
-            "img-src data: blob:",
+            "img-src data:",
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",

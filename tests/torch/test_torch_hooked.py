@@ -125,7 +125,45 @@ def test_the_hooked_modules_of_a_real_architecture() -> None:
     with attncore.capture(model):
         hooked = [name for name, module in model.named_modules() if module._forward_pre_hooks]
     assert "encoder.layer.0.attention.self" in hooked
-    assert not [name for name in hooked if name.endswith(("output", "intermediate", "dense", "pooler"))]
+    assert not [name for name in hooked if name.endswith(("output", "intermediate", "dense", "pooler", "attention"))]
+
+
+class Wrapper(nn.Module):
+    """Calls an attention and adds: all that is seen in it belongs to the module inside."""
+
+    def __init__(self, inner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.inner = Around() if inner is None else inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+class AttendingWrapper(Wrapper):
+    """Attends itself, after a module inside it has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.inner(x)
+        return attend(self.inner.up(x), self.inner.down(x), x)
+
+
+@pytest.mark.parametrize("kind", [Wrapper, AttendingWrapper], ids=lambda kind: kind.__name__)
+def test_attention_in_wrappers_keeps_its_name(kind: Any) -> None:
+    """A wrapper in a block has a hook only if it attends itself; a block has one, even if it is a wrapper."""
+    model = nn.Sequential(Wrapper(kind()), Wrapper(kind(Wrapper())))
+    x = torch.randn(1, 4, DIM)
+    if kind is AttendingWrapper:
+        model[1].inner.inner.up, model[1].inner.inner.down = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
+    expected = model(x)
+    with attncore.capture(model) as session:
+        hooked = {name for name, module in model.named_modules() if module._forward_pre_hooks}
+        assert torch.equal(session(x), expected)
+    own = {"0.inner", "1.inner"} if kind is AttendingWrapper else set()
+    assert hooked == {"", "0", "1", "0.inner.inner", "1.inner.inner.inner"} | own
+    inner = ["0.inner.inner", "1.inner.inner.inner"]
+    names = [layer.name for layer in session.trace()]
+    assert names == ([inner[0], "0.inner", inner[1], "1.inner"] if own else inner)
+    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 class WithRecurrence(nn.Module):

@@ -43,17 +43,24 @@ export async function pngOf(picture: SVGSVGElement): Promise<Blob> {
 }
 
 async function loadImage(text: string): Promise<HTMLImageElement> {
-  const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
   const image = new Image();
   try {
-    image.src = address;
+    image.src = await dataAddress(new Blob([text], { type: "image/svg+xml" }));
     await image.decode();
   } catch {
     throw new Error("the browser could not draw the picture; save it as SVG instead");
-  } finally {
-    URL.revokeObjectURL(address);
   }
   return image;
+}
+
+/** Notebooks allow images with such addresses where they allow none of blobs. */
+function dataAddress(blob: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(new Error("the picture could not be read"));
+    reader.readAsDataURL(blob);
+  });
 }
 
 export function download(blob: Blob, name: string): void {
