@@ -41,11 +41,7 @@ def follow_rule(
                 table.set(out, known)
             return
     if isinstance(out, Tensor) and (out.dtype.is_floating_point or out.dtype.is_complex):
-        result = rule(tag, function, args, kwargs, out)
-        if result is not None:
-            if result.role is not None:
-                _check_key(result, fn.name_of(function))
-            table.set(out, result)
+        _set(table, out, rule(tag, function, args, kwargs, out), function)
 
 
 def _hidden_states(table: TagTable, function: Any, source: Any, out: Any, known: Tag | None) -> Tag | None:
@@ -290,7 +286,8 @@ def _follow_parts(
     axis = kwargs.get("dim", args[position] if len(args) > position else default)
     axis = int(axis) % tensor.dim()
     if tag.role is None and tag.dims is not None and function not in fn.UNBIND and is_feature(tag.dims[axis]):
-        # What a fused projection of queries, keys and values is: the same positions, other features.
+        # A fused projection of queries, keys and values, once a layer in many models: the same positions, other
+        # features. `indexed` would say the same of each part, and take longer.
         before, dim, after = tag.dims[:axis], tag.dims[axis], tag.dims[axis + 1 :]
         for part in out:
             table.set(part, tag.moved((*before, resized(dim, int(part.shape[axis])), *after), tag.order))
