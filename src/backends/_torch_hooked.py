@@ -6,36 +6,15 @@ parts. One that does nothing but call such modules, add and multiply by number c
 
 from __future__ import annotations
 
-import dis
-from functools import lru_cache
 from inspect import unwrap
-from types import CodeType, FunctionType
 from typing import Any
 
+import torch
 from torch import nn
 
-from . import _torch_functions as fn
+from ._torch_plain import PlainCode, mentioned_modules
 
 _LINEAR_PARAMETERS = frozenset({"weight", "bias"})
-# What plain arithmetic is written with, as `torch.tanh` and `math.sqrt`. None of it meets two tensors in a product.
-_ARITHMETIC = frozenset(
-    {
-        "torch",
-        "nn",
-        "functional",
-        "math",
-        "pi",
-        "sqrt",
-        "tanh",
-        "pow",
-        "erf",
-        "sigmoid",
-        "float",
-        "gelu",
-        "silu",
-        "relu",
-    }
-)
 
 
 def is_block(module: nn.Module) -> bool:
@@ -43,42 +22,88 @@ def is_block(module: nn.Module) -> bool:
     return not _is_layer(module)
 
 
-def may_attend(module: nn.Module, known: dict[int, bool] | None = None) -> bool:
-    """Whether attention might run in this module or in one inside it; when in doubt, it might.
+class ModuleCode:
+    """What the modules of a model might do, by their code. Answers are kept: modules around one ask again."""
 
-    ``known`` holds the answers so far by the modules' ids: each is asked again by every module around it.
-    """
-    known = {} if known is None else known
-    answer = known.get(id(module))
-    if answer is None:
-        known[id(module)] = True  # for a module that contains itself
-        answer = known[id(module)] = not _is_layer(module) and _block_may_attend(module, known)
-    return answer
+    def __init__(self) -> None:
+        self._plain = PlainCode()
+        self._may_attend: dict[int, bool] = {}
+        self._only_calls: dict[int, bool] = {}
 
+    def may_attend(self, module: nn.Module) -> bool:
+        """Whether attention might run in this module or in one inside it; when in doubt, it might."""
+        answer = self._may_attend.get(id(module))
+        if answer is None:
+            self._may_attend[id(module)] = True  # for a module that contains itself
+            answer = self._may_attend[id(module)] = not _is_layer(module) and self._block_may_attend(module)
+        return answer
 
-def _block_may_attend(module: nn.Module, known: dict[int, bool]) -> bool:
-    if isinstance(module, nn.ModuleList | nn.Sequential):  # their blocks are reported when they show no attention
+    def only_calls_others(self, module: nn.Module) -> bool:
+        """Whether a module's own code does nothing that attends, so that what is seen is of a module inside it.
+
+        Decorators are taken to do nothing of the kind: if one does, its attention bears the name of the module around.
+        """
+        answer = self._only_calls.get(id(module))
+        if answer is None:
+            forward = _forward_of(module)
+            answer = self._only_calls[id(module)] = forward is not None and self._runs_plain(module, unwrap(forward))
+        return answer
+
+    def calls_each_once(self, module: nn.Module) -> bool:
+        """Whether a module that only calls others calls none of those that may attend more than once.
+
+        Decorators that are not known to do nothing but call might call it again, or anything else.
+        """
+        forward = type(module).forward
+        while hasattr(forward, "__wrapped__"):
+            if not _is_of_known_library(forward):
+                return False
+            forward = forward.__wrapped__
+        counts = mentioned_modules(forward)
+        return all(
+            counts[name] <= 1 for name, child in module._modules.items() if child is not None and self.may_attend(child)
+        )
+
+    def is_only_layers(self, module: nn.Module) -> bool:
+        """Whether what runs without a hook in this module is plain to the last layer, and nobody has hooks there."""
+        for child in module._modules.values():
+            if child is None:
+                continue
+            is_list = isinstance(child, nn.ModuleList)  # which is not called itself, but what is in it
+            if self.may_attend(child) and not is_list and not self.only_calls_others(child):
+                continue  # it has a hook, and is followed
+            if child._forward_hooks or child._forward_pre_hooks:
+                return False
+            if child._modules:
+                if not self.is_only_layers(child):
+                    return False
+            elif not _is_own_layer(child) and not self._runs_plain(child, type(child).forward):
+                return False
         return True
-    if not _is_plain(module, type(module).forward):
-        return True
-    return any(may_attend(child, known) for child in module._modules.values() if child is not None)
+
+    def _block_may_attend(self, module: nn.Module) -> bool:
+        if isinstance(module, nn.ModuleList | nn.Sequential):  # their blocks are reported when they show no attention
+            return True
+        forward = _forward_of(module)
+        if forward is None or not self._runs_plain(module, forward):
+            return True
+        return any(self.may_attend(child) for child in module._modules.values() if child is not None)
+
+    def _runs_plain(self, module: nn.Module, forward: Any) -> bool:
+        """Whether calling the module runs this forward, and it does nothing that attends."""
+        plain_call = type(module).__call__ is nn.Module.__call__ and "forward" not in vars(module)
+        return plain_call and self._plain.is_plain(module, forward)
 
 
-def only_calls_others(module: nn.Module) -> bool:
-    """Whether a module's own code does nothing that attends, so that what is seen is of a module inside it.
-
-    Decorators are taken to do nothing of the kind: if one does, its attention bears the name of the module around.
-    """
-    return _is_plain(module, unwrap(type(module).forward))
+def _forward_of(module: nn.Module) -> Any:
+    """The forward of a module's class; None where it was scripted."""
+    return None if isinstance(module, torch.jit.ScriptModule) else type(module).forward
 
 
-def _is_plain(module: nn.Module, forward: Any) -> bool:
-    """Whether this forward does no more than call the modules inside, add, and multiply by number."""
-    plain_call = type(module).__call__ is nn.Module.__call__ and "forward" not in vars(module)
-    if not plain_call or not isinstance(forward, FunctionType):
-        return False
-    names = _names_of_plain_code(forward.__code__)
-    return names is not None and not any(_is_more_than_plain(module, name) for name in names - _ARITHMETIC)
+def _is_of_known_library(decorated: Any) -> bool:
+    """Whether a decorator is PyTorch's or of transformers itself, not of one of its models."""
+    name = getattr(decorated, "__globals__", {}).get("__name__", "")
+    return name.startswith(("torch.", "transformers.")) and not name.startswith("transformers.models.")
 
 
 def _is_layer(module: nn.Module) -> bool:
@@ -90,23 +115,9 @@ def _is_layer(module: nn.Module) -> bool:
     return bool(module._parameters) and _LINEAR_PARAMETERS.issuperset(module._parameters)
 
 
-def _is_more_than_plain(module: nn.Module, name: str) -> bool:
-    """Whether a name in a module's code may stand for something else than a module inside it or an activation."""
-    if name in module._modules:
+def _is_own_layer(module: nn.Module) -> bool:
+    """PyTorch's own, as PyTorch has it, and writing nowhere but into its result."""
+    attributes = vars(module)
+    if "forward" in attributes or attributes.get("inplace", False):
         return False
-    value = vars(module).get(name)
-    return not (isinstance(value, int | float | str) or _is_activation(value))
-
-
-def _is_activation(value: Any) -> bool:
-    return callable(value) and getattr(value, "__hash__", None) is not None and value in fn.ACTIVATIONS
-
-
-@lru_cache(maxsize=4096)
-def _names_of_plain_code(code: CodeType) -> frozenset[str] | None:
-    """The attributes and globals that a function's code uses; None where a matrix product or inner code hides more."""
-    if any(isinstance(constant, CodeType) for constant in code.co_consts) or code.co_freevars:
-        return None
-    if any(step.opname == "BINARY_OP" and "@" in step.argrepr for step in dis.get_instructions(code)):
-        return None
-    return frozenset(code.co_names)
+    return type(module).__module__.startswith("torch.nn.") and _forward_of(module).__module__.startswith("torch.nn.")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules import module as global_hooks
 
 from attncore.coverage import CoverageEntry
 from attncore.protocols import CaptureOptions
@@ -20,12 +20,12 @@ from ._torch_arrays import memory_address
 from ._torch_calls import RootCall, note_call
 from ._torch_generation import link
 from ._torch_held import HeldMemory
-from ._torch_hooked import is_block, may_attend, only_calls_others
+from ._torch_hook_plan import HookPlan, plan_hooks
 from ._torch_keep import keep
-from ._torch_keras import keras_children
 from ._torch_record import Place, Record
 from ._torch_sites import Sites
 from ._torch_switches import switch_off, switch_on
+from ._torch_tails import Tails
 from ._torch_unseen import versions_of
 from ._torch_watch import Watcher, in_backward
 
@@ -33,20 +33,16 @@ _KEPT = ("weights", "query", "key", "value")
 
 
 class _Thread(threading.local):
-    """What belongs to one thread: its sites, its watcher, and whether the watcher is on."""
+    """What belongs to one thread: what follows it, and whether the outermost module is running."""
 
     def __init__(self) -> None:
-        self.sites: Sites | None = None
-        self.watcher: Watcher | None = None
+        self.tails: Tails | None = None
         self.watching = False
 
 
-def _children(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
-    """The modules directly inside one, by their qualified names."""
-    for own, child in module._modules.items():
-        if child is not None:
-            # torch.compile puts a wrapper around a module, which is not part of the name people know.
-            yield name if own == "_orig_mod" else f"{name}.{own}" if name else own, child
+def _hooks_of_all_modules() -> bool:
+    """Whether somebody sees every module that runs: then none is known to do nothing else."""
+    return bool(global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks)
 
 
 class Recorder:
@@ -62,6 +58,7 @@ class Recorder:
         # Lists of blocks by their name, the outer ones first.
         self.block_lists: dict[str, nn.Module] = {}
         self.recurrent: dict[str, str] = {}
+        self._tails: dict[str, frozenset[str]] = {}
         self.roots: list[RootCall] = []
         # The outermost modules of the call under way, and what a method was given that calls them one by one.
         self._parts: set[str] = set()
@@ -84,38 +81,19 @@ class Recorder:
         try:
             switch_on()
             self._on = True
-            self._hook(self.model, "", set(), {})
+            self._put_hooks(plan_hooks(self.model))
         except BaseException:
             self.close()
             raise
 
-    def _hook(
-        self,
-        module: nn.Module,
-        name: str,
-        seen: set[int],
-        known: dict[int, bool],
-        *,
-        in_block: bool = False,
-        bare: bool = False,
-    ) -> None:
-        """Put hooks on a module and on what it contains; a module that has several names keeps its first.
-
-        ``seen`` has the ids of those that were here already, ``known`` is of `may_attend`. A ``bare`` one needs none
-        itself: inside the blocks of a list these are the modules that only call others.
-        """
-        seen.add(id(module))
-        if isinstance(module, torch.jit.ScriptModule):
+    def _put_hooks(self, plan: HookPlan) -> None:
+        for name in plan.scripted:
             self.refused[(name, "scripted", "")] = CoverageEntry(
                 name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
             )
-            return
-        if isinstance(module, nn.ModuleList | nn.Sequential):
-            self.block_lists[name] = module
-        if isinstance(module, nn.RNNBase):
-            self.recurrent[name] = type(module).__name__
-        of_list = isinstance(module, nn.ModuleList | nn.Sequential)
-        if not bare:
+        self.block_lists, self.recurrent = plan.block_lists, plan.recurrent
+        self._tails = {} if _hooks_of_all_modules() else plan.tails
+        for name, module in plan.hooked:
             self._handles += [
                 module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
                 # First of all post-hooks, so that captures inside each other end in reverse order.
@@ -123,11 +101,6 @@ class Recorder:
                     partial(self._after, name), with_kwargs=True, prepend=True, always_call=True
                 ),
             ]
-        # Blocks of a list are reported when they ran without attention, so they have a hook in any case.
-        for child_name, child in (*keras_children(module, name), *_children(module, name)):
-            if id(child) not in seen and (is_block(child) if of_list else may_attend(child, known)):
-                bare = in_block and not of_list and only_calls_others(child)
-                self._hook(child, child_name, seen, known, in_block=in_block or of_list, bare=bare)
 
     def close(self) -> None:
         """Take everything off again; also when a forward was interrupted half way."""
@@ -158,28 +131,29 @@ class Recorder:
         if in_backward():
             return
         local = self._local
-        if local.sites is None:
-            local.sites = Sites(self)
-            local.watcher = Watcher(local.sites, self._parameter_memory)
-            self._watchers.append(local.watcher)
+        if local.tails is None:
+            watcher = Watcher(Sites(self), self._parameter_memory)
+            local.tails = Tails(watcher, self._tails)
+            self._watchers.append(watcher)
         if not local.watching:
-            self._enter_root(name, module, args, kwargs, local)
+            self._enter_root(name, module, args, kwargs)
+            local.watching = True
+            local.tails.watcher.start((*args, *kwargs.values()))
         with self._lock:
             call = self.ran[name]
             self.ran[name] = call + 1
             root = len(self.roots) - 1
             if kwargs and name:
                 note_call(self.roots[root], name, kwargs)
-        local.sites.stack.append(Place(name, call, type(module).__name__, root))
+        local.tails.sites.stack.append(Place(name, call, type(module).__name__, root))
+        local.tails.begin(name, module)
 
     def begin_call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The user calls the model, or a function that runs it: its parts, if it runs them one by one, are one call."""
         self._parts.clear()
         self._given = None if function is self.model else RootCall.of(self.model, args, kwargs, function)
 
-    def _enter_root(
-        self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], local: _Thread
-    ) -> None:
+    def _enter_root(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         root = RootCall.of(module, args, kwargs)
         with self._lock:
             if name and self._parts and "" not in self._parts and name not in self._parts:
@@ -191,15 +165,13 @@ class Recorder:
                     root.join("", self._given)
                     self._given = None  # it is of this call alone
             self._parts.add(name)
-        local.watching = True
-        assert local.watcher is not None
-        local.watcher.start((*args, *kwargs.values()))
 
     def _after(self, name: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        local = self._local
-        if in_backward() or local.sites is None:
+        tails = self._local.tails
+        if in_backward() or tails is None:
             return
-        stack = local.sites.stack
+        tails.end(name, output)
+        stack = tails.sites.stack
         # After an exception deeper down the stack may hold calls that did not end.
         while stack and stack.pop().name != name:
             continue
@@ -208,11 +180,12 @@ class Recorder:
 
     def _leave(self) -> None:
         local = self._local
-        if local.watching and local.watcher is not None and local.sites is not None:
+        if local.watching and local.tails is not None:
             local.watching = False
-            local.watcher.stop()
-            local.sites.stack.clear()
-            local.sites.finish()
+            local.tails.watcher.stop()
+            local.tails.clear()
+            local.tails.sites.stack.clear()
+            local.tails.sites.finish()
 
     # Reports.
 

@@ -68,6 +68,8 @@ class Watcher(TorchFunctionMode):
         self.table: TagTable = sites.table
         products = Products(sites, parameters)
         self._is_parameter = products.is_parameter
+        # How often something was called that is more than a layer or arithmetic.
+        self.events = 0
         self.actions: dict[Any, Action] = {
             function: (what, follow)
             for what, family, follow in (
@@ -96,8 +98,21 @@ class Watcher(TorchFunctionMode):
         TorchFunctionMode.__enter__(self)
 
     def stop(self) -> None:
-        """See no more calls."""
-        TorchFunctionMode.__exit__(self, None, None, None)
+        """See no more calls; nothing is done when that is so already."""
+        depth = torch._C._len_torch_function_stack()
+        if depth and torch._C._get_function_stack_at(depth - 1) is self:
+            TorchFunctionMode.__exit__(self, None, None, None)
+
+    def pause(self) -> bool:
+        """See no calls until `resume`; false, and no change, when other function modes are on as well."""
+        if torch._C._len_torch_function_stack() != 1:
+            return False
+        self.stop()
+        return True
+
+    def resume(self) -> None:
+        """See calls again."""
+        TorchFunctionMode.__enter__(self)
 
     def forget(self) -> None:
         """Let go of what this holds: it sees no more calls."""
@@ -120,6 +135,8 @@ class Watcher(TorchFunctionMode):
         out = func(*args, **kwargs)
         try:
             if what == SITE:
+                if not (args and type(args[-1]) is torch.nn.Parameter):
+                    self.events += 1
                 follow(self.table, func, args, kwargs, out)
                 return out
             if self.sites.rescaling.outputs:
@@ -127,6 +144,7 @@ class Watcher(TorchFunctionMode):
             if what == WRITING:
                 follow_write(self.table, func, args)
             if what == UNKNOWN_KERNEL:
+                self.events += 1
                 self.sites.note_unknown(func, out)
             elif follow is not None:
                 follow(self.table, func, args, kwargs, out)
@@ -161,6 +179,7 @@ class Watcher(TorchFunctionMode):
 
     def _before_write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Save what is kept of a tensor that the model is about to overwrite, and mark the tensor."""
+        self.events += 1
         places = fn.written_arguments(func) or (0,)
         targets = [kwargs["out"]] if "out" in kwargs else [args[place] for place in places if place < len(args)]
         for target in tensors_in(targets):

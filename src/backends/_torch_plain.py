@@ -1,0 +1,167 @@
+"""What a module's code does, read from its bytecode: whether it calls layers and adds, or may do more.
+
+The answer is "no more" only where everything that the code mentions is known: attributes of the module itself, of
+tensors and of PyTorch's own namespaces, and functions. A product of two tensors, a softmax, a loop, a function that
+was passed in or an object of unknown kind is more.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from inspect import getattr_static
+from types import CodeType, FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - what everybody calls it
+from torch import Tensor, nn
+
+from . import _torch_functions as fn
+
+# What plain layers do to tensors. None of it meets two tensors in a product, but for `addmm` and `linear` with weights.
+_OF_TENSORS = frozenset(
+    {
+        "abs", "addmm", "any", "bfloat16", "bool", "clamp", "clip", "contiguous", "cos", "device", "dim", "dropout",
+        "dtype", "erf", "exp", "finfo", "flatten", "float", "float16", "float32", "functional", "gelu", "half",
+        "is_floating_point", "isinf", "layer_norm", "linear", "log", "max", "mean", "min", "nn", "numel", "permute",
+        "pi", "pow", "relu", "reshape", "rsqrt", "shape", "sigmoid", "silu", "sin", "size", "softplus", "sqrt",
+        "square", "squeeze", "tanh", "to", "transpose", "type_as", "unsqueeze", "var", "view",
+    }
+)  # fmt: skip
+_NAMESPACES = (torch, torch.nn, F, math)
+_BUILTINS = frozenset({bool, float, hasattr, int, isinstance, len, max, min, range, tuple})
+# Functions of libraries that do nothing but call what they are given, which is looked at where it is mentioned.
+_ONLY_CALL = frozenset({("transformers.pytorch_utils", "apply_chunking_to_forward")})
+# Opcodes of loops, contexts, generators, imports and writes into a tensor.
+_MORE = ("FOR_ITER", "JUMP_BACKWARD", "WITH", "SEND", "YIELD", "IMPORT", "STORE_SUBSCR", "STORE_SLICE", "DELETE")
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class _Mentions:
+    """What a code object mentions: attributes of its first argument (how often), other attributes, and globals."""
+
+    own: Counter[str]
+    others: frozenset[str]
+    outside: frozenset[str]
+
+
+def mentioned_modules(function: Any) -> Counter[str]:
+    """How often a plain function mentions each attribute of its module; none of it in a loop."""
+    mentions = _mentions_of(function.__code__) if isinstance(function, FunctionType) else None
+    return Counter() if mentions is None else mentions.own
+
+
+class PlainCode:
+    """Tells which functions of a model's modules are plain; what is outside of modules is looked at once."""
+
+    def __init__(self) -> None:
+        self._outside: dict[FunctionType, bool] = {}
+        self._under_way: set[FunctionType] = set()
+
+    def is_plain(self, module: nn.Module | None, function: Any) -> bool:
+        """Whether a function does no more than call the modules inside this one, add, and multiply by number.
+
+        ``module`` is the first argument; None for a function outside, whose first argument may be a tensor.
+        """
+        if not isinstance(function, FunctionType) or function in self._under_way:
+            return False
+        mentions = _mentions_of(function.__code__)
+        if mentions is None or not self._is_plain_outside(function, mentions):
+            return False
+        if module is None:
+            return mentions.own.keys() <= _OF_TENSORS
+        self._under_way.add(function)
+        answer = all(self._is_plain_attribute(module, name) for name in mentions.own)
+        self._under_way.discard(function)
+        return answer
+
+    def _is_plain_outside(self, function: FunctionType, mentions: _Mentions) -> bool:
+        answer = self._outside.get(function)
+        if answer is None:
+            self._outside[function] = False  # for one that calls itself
+            answer = self._outside[function] = mentions.others <= _OF_TENSORS and all(
+                self._is_plain_global(function, name) for name in mentions.outside
+            )
+        return answer
+
+    def _is_plain_attribute(self, module: nn.Module, name: str) -> bool:
+        """Whether this attribute is a module inside, a number or such, an activation, or a plain method."""
+        if name in module._modules or name in module._parameters or name in module._buffers:
+            return True  # modules are judged by themselves
+        if name in vars(module):
+            return _is_plain_value(vars(module)[name])
+        value = getattr_static(type(module), name, _MISSING)
+        if value is _MISSING:  # whoever asks for it gets an error, unless the class makes attributes up
+            return type(module).__getattr__ is nn.Module.__getattr__
+        return _is_plain_value(value) or self.is_plain(module, value)
+
+    def _is_plain_global(self, function: FunctionType, name: str) -> bool:
+        value = function.__globals__.get(name, getattr(builtins, name, None))
+        if any(value is namespace for namespace in _NAMESPACES) or _is_plain_value(value):
+            return True
+        if isinstance(value, type):
+            return value in _BUILTINS or issubclass(value, Exception | Tensor)
+        if isinstance(value, FunctionType):
+            return (value.__module__, value.__name__) in _ONLY_CALL or self.is_plain(None, value)
+        return getattr(value, "__hash__", None) is not None and value in _BUILTINS
+
+
+def _is_plain_value(value: Any) -> bool:
+    if isinstance(value, partial):
+        value = value.func
+    if value is None or isinstance(value, int | float | str | torch.dtype | torch.device):
+        return True
+    return callable(value) and getattr(value, "__hash__", None) is not None and value in fn.ACTIVATIONS
+
+
+@lru_cache(maxsize=4096)
+def _mentions_of(code: CodeType) -> _Mentions | None:
+    """What the code mentions; None where an operator, a loop or a call of something passed in may hide more."""
+    if any(isinstance(constant, CodeType) for constant in code.co_consts) or code.co_freevars or code.co_cellvars:
+        return None
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ("EXTENDED_ARG", "NOP", "NOT_TAKEN")]
+    first = code.co_varnames[0] if code.co_argcount else None
+    own: Counter[str] = Counter()
+    others, outside = set(), set()
+    for before, step, *after in zip([None, *steps], steps, [*steps[1:], None], [*steps[2:], None, None], strict=False):
+        if _does_more(step) or (step.opname == "STORE_FAST" and step.argval == first):
+            return None
+        if step.opname == "PUSH_NULL" and not _calls_a_name(before, *after):
+            return None
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            if before is not None and _last_loaded(before) == first is not None:
+                own[step.argval] += 1
+            else:
+                others.add(step.argval)
+        elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            outside.add(step.argval)
+    return _Mentions(own, frozenset(others), frozenset(outside))
+
+
+def _does_more(step: dis.Instruction) -> bool:
+    if step.opname == "BINARY_OP":
+        return "@" in step.argrepr or step.argrepr.endswith("=")
+    return any(word in step.opname for word in _MORE)
+
+
+def _calls_a_name(before: dis.Instruction | None, *after: dis.Instruction | None) -> bool:
+    """Whether what is called is an attribute or a global, not something passed in: Python marks it before or after."""
+    if before is not None and before.opname in ("LOAD_ATTR", "LOAD_GLOBAL"):  # Python 3.13 and later
+        return True
+    target, attribute = after
+    if target is None or attribute is None:
+        return False
+    return target.opname == "LOAD_GLOBAL" or attribute.opname in ("LOAD_ATTR", "LOAD_METHOD")
+
+
+def _last_loaded(step: dis.Instruction) -> str | None:
+    """The local variable that is on top after this step."""
+    if not step.opname.startswith("LOAD_FAST"):
+        return None
+    return str(step.argval[-1] if isinstance(step.argval, tuple) else step.argval)

@@ -1,0 +1,136 @@
+"""The tails of blocks: what comes after the last attention of a block, which need not be followed call by call.
+
+Most of a transformer's operations come after the attention of each block, in code that only calls layers and adds:
+no attention can come of it, and `_torch_hooked` knows such blocks. The first of a kind is followed to its end and shows
+what a block gives. In those after it the watcher is off from their last attention on, and their result is tagged like
+that of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._torch_tags import Tag
+from ._torch_watch import Watcher
+
+# What a block gives: the shape and tag of each tensor; None for one that has no tag, or keeps that of attention.
+_Given = tuple[tuple[torch.Size, Tag] | None, ...]
+
+
+@dataclass(eq=False, slots=True)
+class _Block:
+    """A block that is running."""
+
+    name: str
+    kind: type[nn.Module]
+    left: set[str]
+    events: int | None = None
+
+
+class Tails:
+    """Turns one thread's watcher off in the tails of blocks.
+
+    ``inside`` has, for each block that only calls others, the names of the modules in it that are followed.
+    """
+
+    def __init__(self, watcher: Watcher, inside: dict[str, frozenset[str]]) -> None:
+        self.watcher = watcher
+        self.sites = watcher.sites
+        self.off = False
+        self._inside = inside
+        self._block: _Block | None = None
+        self._given: dict[type[nn.Module], _Given | None] = {}
+
+    def begin(self, name: str, module: nn.Module) -> None:
+        """A module with hooks begins."""
+        if self.off:  # one that was not to be expected here is followed, and so is the rest
+            self._resume()
+            self._forget()
+        if name in self._inside:
+            self._block = _Block(name, type(module), set(self._inside[name]))
+            self._reached_tail(self._block)
+
+    def end(self, name: str, output: Any) -> None:
+        """A module with hooks has ended, with this output or an exception."""
+        block = self._block
+        if block is None:
+            return
+        if name == block.name:
+            self._block = None
+            if self.off:
+                self._tag(block, output)
+                self._resume()
+            elif block.events is not None:
+                self._learn(block, output)
+        elif name in block.left:
+            block.left.discard(name)
+            self._reached_tail(block)
+
+    def clear(self) -> None:
+        """The outermost module has ended."""
+        self.off = False
+        self._block = None
+        self._given.clear()
+
+    def _reached_tail(self, block: _Block) -> None:
+        """Turn the watcher off if this was the last of the block's attentions, and blocks of its kind are known."""
+        if block.left:
+            return
+        if block.kind not in self._given:
+            block.events = self.watcher.events
+        elif self._given[block.kind] is not None and not self.sites.rescaling.outputs:
+            self.off = self.watcher.pause()
+
+    def _resume(self) -> None:
+        self.off = False
+        self.watcher.resume()
+
+    def _forget(self) -> None:
+        if self._block is not None:
+            self._given[self._block.kind] = None
+            self._block = None
+
+    def _learn(self, block: _Block, output: Any) -> None:
+        """Note what a block gives that was followed to its end, unless something happened in its tail after all."""
+        outputs = _tensors_of(output)
+        self._given[block.kind] = None
+        if outputs is None or self.watcher.events != block.events:
+            return
+        given = []
+        with torch._C.DisableTorchFunction():
+            for tensor in outputs:
+                tag = self.watcher.table.get(tensor)
+                if tag is not None and (tag.pooled is not None or tag.written):
+                    return
+                given.append(None if tag is None or tag.role is not None else (tensor.shape, tag))
+        self._given[block.kind] = tuple(given)
+
+    def _tag(self, block: _Block, output: Any) -> None:
+        """Tag what a block gives like what the first of its kind gave: other hidden states, of the same dimensions."""
+        given, outputs, table = self._given[block.kind], _tensors_of(output), self.watcher.table
+        if given is None or outputs is None or len(outputs) != len(given):
+            return
+        streams: dict[int, int] = {}
+        for tensor, known in zip(outputs, given, strict=True):
+            if known is None or table.get(tensor) is not None or tensor.shape != known[0]:
+                continue
+            tag = known[1]
+            if tag.stream is not None:
+                if tag.stream not in streams:
+                    streams[tag.stream] = table.new_stream()
+                tag = tag.replaced(stream=streams[tag.stream])
+            table.set(tensor, tag)
+
+
+def _tensors_of(output: Any) -> Sequence[Tensor] | None:
+    """The tensors of an output that is one, or a tuple or list of them; None for anything else."""
+    if isinstance(output, Tensor):
+        return (output,)
+    if type(output) not in (tuple, list):
+        return None
+    return [part for part in output if isinstance(part, Tensor)]

@@ -1,0 +1,526 @@
+"""What comes after a block's last attention is not followed where it is known to attend no more; nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - what everybody calls it
+from torch import Tensor, nn
+
+import attncore
+from attncore.backends._torch_hook_plan import plan_hooks
+from attncore.backends._torch_tails import Tails
+from attncore.backends._torch_watch import Watcher
+
+DIM, HEADS = 8, 2
+
+
+class Attention(nn.Module):
+    """Two heads, by the fused kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_query, self.to_key, self.to_value = (nn.Linear(DIM, DIM) for _ in range(3))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        given = x if context is None else context
+        query, key, value = (
+            part.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            for part in (self.to_query(x), self.to_key(given), self.to_value(given))
+        )
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+
+
+class FeedForward(nn.Module):
+    """Two projections and an activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down, self.activation = nn.Linear(DIM, 2 * DIM), nn.Linear(2 * DIM, DIM), F.gelu
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(self.activation(self.up(x)))
+
+
+class Block(nn.Module):
+    """The block of most transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.feed_forward = Attention(), FeedForward()
+        self.first, self.second = nn.LayerNorm(DIM), nn.LayerNorm(DIM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.first(x))
+        return x + self.feed_forward(self.second(x))
+
+
+def attend(x: Tensor) -> Tensor:
+    """One head, by matrix products."""
+    return (x @ x.mT).softmax(-1) @ x
+
+
+def attending(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A decorator that attends itself, which says where the function is that it calls."""
+
+    def with_attention(self: nn.Module, x: Tensor) -> Tensor:
+        return attend(forward(self, x))
+
+    with_attention.__wrapped__ = forward  # type: ignore[attr-defined]
+    return with_attention
+
+
+class ByProduct(Block):
+    """Attends once more in its own code."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.feed_forward(x + self.attention(x))
+        return (self.first(x) @ self.second(x).mT).softmax(-1) @ x
+
+
+class ByFunction(Block):
+    """In a function."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return attend(self.feed_forward(x + self.attention(x)))
+
+
+class ByMethod(Block):
+    """In a method."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.more(self.feed_forward(x + self.attention(x)))
+
+    def more(self, x: Tensor) -> Tensor:
+        return attend(x)
+
+
+class ByArgument(Block):
+    """In a function it is given."""
+
+    def forward(self, x: Tensor, more: Callable[[Tensor], Tensor] = attend) -> Tensor:
+        return more(self.feed_forward(x + self.attention(x)))
+
+
+class ByAttribute(Block):
+    """In a function that it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = attend
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.more(self.feed_forward(x + self.attention(x)))
+
+
+class ByDecorator(Block):
+    """In what is around its forward."""
+
+    @attending
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(x)
+        return x + self.feed_forward(x)
+
+
+class Layered(Block):
+    """Under a decorator that attends where it is told to, as one may in some blocks only."""
+
+    later = False
+
+    @staticmethod
+    def attending_later(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """A decorator that attends in the later blocks."""
+
+        def with_attention(self: Any, x: Tensor) -> Tensor:
+            return attend(forward(self, x)) if self.later else forward(self, x)
+
+        with_attention.__wrapped__ = forward  # type: ignore[attr-defined]
+        return with_attention
+
+    @attending_later
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(x)
+        return x + self.feed_forward(x)
+
+
+class ByInnerFunction(Block):
+    """In a function inside."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (lambda y: attend(y))(self.feed_forward(x + self.attention(x)))
+
+
+class ByLoop(Block):
+    """By its attention, which runs twice."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(2):
+            x = self.feed_forward(x + self.attention(x))
+        return x
+
+
+class BySecondCall(Block):
+    """By its attention, which runs again on two norms of what came out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.feed_forward(x + self.attention(x))
+        return x + self.attention(self.first(x), self.second(x))
+
+
+class OddFeedForward(FeedForward):
+    """Attends inside of what is a feed-forward part elsewhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return attend(self.down(self.activation(self.up(x))))
+
+
+class ByPart(Block):
+    """In a module of another class than its base has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed_forward = OddFeedForward()
+
+
+class Bias(nn.Module):
+    """A layer by its parameters; not by its code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(DIM))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return attend(x * self.weight)
+
+
+class ByLayer(Block):
+    """In what looks like a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second: Any = Bias()
+
+
+class ByListedLayer(Block):
+    """In a layer that it takes out of a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Bias()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers[0](self.feed_forward(x + self.attention(x)))
+
+
+def by_hook() -> Block:
+    """In a hook of somebody else on its feed-forward part."""
+    block = Block()
+    block.feed_forward.register_forward_hook(lambda module, args, output: attend(output))
+    return block
+
+
+def by_patch() -> Block:
+    """In a forward that somebody put on its feed-forward part."""
+    block = Block()
+    block.feed_forward.forward = attend  # type: ignore[method-assign]
+    return block
+
+
+TWICE = [
+    ByProduct, ByFunction, ByMethod, ByArgument, ByAttribute, ByDecorator, ByInnerFunction, ByLoop, BySecondCall,
+    ByPart, ByLayer, ByListedLayer, by_hook, by_patch,
+]  # fmt: skip
+
+
+def blocks(kind: Callable[[], nn.Module], count: int = 3) -> Any:
+    """A model of so many blocks."""
+    return nn.Sequential(*(kind() for _ in range(count)))
+
+
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The classes of the blocks whose tails were not followed."""
+    kinds: list[str] = []
+    reached = Tails._reached_tail
+
+    def noted(self: Tails, block: Any) -> None:
+        reached(self, block)
+        if self.off:
+            kinds.append(block.kind.__name__)
+
+    monkeypatch.setattr(Tails, "_reached_tail", noted)
+    yield kinds
+    assert torch._C._len_torch_function_stack() == 0
+
+
+def followed_to_the_end(monkeypatch: pytest.MonkeyPatch, run: Callable[[], Any]) -> Any:
+    """The same, with every tail followed."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Watcher, "pause", lambda self: False)
+        return run()
+
+
+def assert_same_traces(one: attncore.AttentionTrace, other: attncore.AttentionTrace) -> None:
+    """Layers, weights, axes and coverage are equal."""
+    assert one.coverage == other.coverage
+    assert {name: repr(axis) for name, axis in one.axes.items()} == {
+        name: repr(axis) for name, axis in other.axes.items()
+    }
+    facts = [
+        [(layer.name, layer.kind, layer.shape, layer.query_axis, layer.key_axis, layer.notes) for layer in trace]
+        for trace in (one, other)
+    ]
+    assert facts[0] == facts[1]
+    for layer, expected in zip(one, other, strict=True):
+        assert np.array_equal(np.asarray(layer.weights), np.asarray(expected.weights))
+
+
+def test_the_tails_of_like_blocks_are_not_followed(paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first block is followed to its end, the others up to their attention; the trace is the same."""
+    model, x = blocks(Block, 4), torch.randn(2, 5, DIM)
+    expected = model(x)
+    trace = attncore.trace(model, x)
+    assert paused == ["Block"] * 3
+    assert torch.equal(trace.output, expected)
+    assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
+
+
+def test_fewer_calls_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is what it is for."""
+    seen: list[Any] = []
+    look = Watcher.__torch_function__
+
+    def noted(self: Watcher, func: Any, *rest: Any) -> Any:
+        seen.append(func)
+        return look(self, func, *rest)
+
+    monkeypatch.setattr(Watcher, "__torch_function__", noted)
+    attncore.trace(blocks(Block, 4), torch.randn(2, 5, DIM))
+    assert (seen.count(F.gelu), seen.count(F.scaled_dot_product_attention)) == (1, 4)
+
+
+@pytest.mark.parametrize("kind", TWICE, ids=lambda kind: kind.__name__)
+def test_attention_in_a_tail_is_not_lost(kind: Any, paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever way it is called: each of four blocks attends twice, and all eight are in the trace."""
+    model, x = blocks(kind, 4), torch.randn(2, 5, DIM)
+    expected = model(x)
+    trace = attncore.trace(model, x)
+    assert len(trace) == 8
+    assert torch.equal(trace.output, expected)
+    assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
+
+
+def test_one_odd_block_among_like_ones(paused: list[str]) -> None:
+    """One that attends twice where the others do once, in the same class: by a part of another class."""
+    model, x = blocks(Block, 4), torch.randn(2, 5, DIM)
+    model[2].feed_forward = OddFeedForward()
+    trace = attncore.trace(model, x)
+    assert [layer.name for layer in trace] == [
+        "0.attention", "1.attention", "2.attention", "2.feed_forward", "3.attention"
+    ]  # fmt: skip
+    assert paused == ["Block"] * 3  # of the odd one, what comes after its feed-forward part
+
+
+def test_a_decorator_that_attends_in_later_blocks() -> None:
+    """What the first block shows is not taken for all: whose decorators are not known is followed to its end."""
+    model, x = blocks(Layered), torch.randn(2, 5, DIM)
+    model[1].later = model[2].later = True
+    assert [layer.name for layer in attncore.trace(model, x)] == ["0.attention", "1.attention", "1", "2.attention", "2"]
+
+
+class TwoNorms(nn.Module):
+    """Attends from one norm of the hidden states to another of the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.of_query, self.of_key = Attention(), nn.LayerNorm(DIM), nn.LayerNorm(DIM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attention(self.of_query(x), self.of_key(x))
+
+
+def test_hidden_states_after_a_tail_are_known_to_be_the_same(paused: list[str]) -> None:
+    """Queries and keys by different norms of one tensor are self-attention, also after blocks that end unseen."""
+    model = nn.Sequential(*(Block() for _ in range(3)), *(TwoNorms() for _ in range(3)))
+    trace = attncore.trace(model, torch.randn(2, 5, DIM))
+    assert paused == ["Block"] * 2 + ["TwoNorms"] * 2
+    assert [layer.kind for layer in trace] == ["self"] * 6
+
+
+class Decoder(nn.Module):
+    """Blocks with self-attention and cross-attention."""
+
+    class Block(Block):
+        """The tail begins after the second."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cross, self.third = Attention(), nn.LayerNorm(DIM)
+
+        def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+            x = x + self.attention(self.first(x))
+            x = x + self.cross(self.third(x), memory)
+            return x + self.feed_forward(self.second(x))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([self.Block() for _ in range(3)])
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, memory)
+        return x
+
+
+def test_a_tail_begins_after_the_last_attention(paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not between two."""
+    model, given = Decoder(), {"x": torch.randn(2, 5, DIM), "memory": torch.randn(2, 5, DIM)}
+    trace = attncore.trace(model, given)
+    assert paused == ["Block"] * 2
+    assert [layer.kind for layer in trace] == ["self", "cross"] * 3
+    assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, given)))
+
+
+class InPlace(Block):
+    """Adds into what its attention gave, and into its query's memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.attention(self.first(x))
+        out += x
+        return self.feed_forward(out)
+
+
+def test_writes_in_a_tail_are_seen(paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept must not change with them: such a tail is followed."""
+    model, x = blocks(InPlace), torch.randn(2, 5, DIM)
+    with torch.no_grad():
+        trace = attncore.trace(model, x)
+        assert not paused
+        assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
+    model = blocks(Block)
+    for block in model:
+        block.feed_forward = nn.ReLU(inplace=True)
+    attncore.trace(model, x)
+    assert not paused
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_in_a_tail_leaves_nothing_behind(error: type[BaseException], paused: list[str]) -> None:
+    """No function mode stays on or off, and the session captures the next call as ever."""
+    model, x = blocks(Block), torch.randn(2, 5, DIM)
+
+    def fail(value: Tensor) -> Tensor:
+        raise error
+
+    with attncore.capture(model) as session:
+        session(x)
+        broken, model[1].second.eps = model[1].second, "no number"  # what a layer norm cannot do with
+        with pytest.raises(TypeError):
+            session(x)
+        assert torch._C._len_torch_function_stack() == 0
+        broken.eps = 1e-5
+        session(x)
+        model[1].feed_forward.activation = fail
+        with pytest.raises(error):
+            session(x)
+        assert torch._C._len_torch_function_stack() == 0
+        model[1].feed_forward.activation = F.gelu
+        session(x)
+    assert len(session.trace()) == 3 * 3 + 2 * 2
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_other_function_modes_keep_their_order(paused: list[str]) -> None:
+    """With a default device the tails are followed, since the mode that sets it must stay where it is."""
+    model, x = blocks(Block), torch.randn(2, 5, DIM)
+    with torch.device("cpu"):
+        trace = attncore.trace(model, x)
+        assert torch._C._len_torch_function_stack() == 1
+    assert len(trace) == 3
+    assert not paused
+
+
+def test_captures_inside_each_other(paused: list[str]) -> None:
+    """Both see everything."""
+    model, x = blocks(Block), torch.randn(2, 5, DIM)
+    with attncore.capture(model) as outer:
+        with attncore.capture(model) as inner:
+            model(x)
+        model(x)
+    assert len(inner.trace()) == 3
+    assert len(outer.trace()) == 6
+
+
+def test_one_attention_in_several_blocks() -> None:
+    """Shared weights: each block runs the same module, which has the name of the first."""
+    model, x = blocks(Block), torch.randn(2, 5, DIM)
+    for block in model:
+        block.attention = model[0].attention
+    assert not plan_hooks(model).tails.keys() - {"0"}
+    assert [layer.name for layer in attncore.trace(model, x)] == ["0.attention"] * 3
+
+
+def test_hooks_on_all_modules(paused: list[str]) -> None:
+    """Somebody's hook on everything may do anything: all is followed."""
+    model, x = blocks(Block), torch.randn(2, 5, DIM)
+    handle = nn.modules.module.register_module_forward_hook(lambda module, args, output: None)
+    try:
+        assert len(attncore.trace(model, x)) == 3
+    finally:
+        handle.remove()
+    assert not paused
+
+
+class Recursive(Block):
+    """Methods that call each other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.one(x + self.attention(x))
+
+    def one(self, x: Tensor) -> Tensor:
+        return self.feed_forward(x) if x.dim() == 3 else self.other(x)
+
+    def other(self, x: Tensor) -> Tensor:
+        return self.one(x)
+
+
+def test_methods_that_call_each_other() -> None:
+    """They are not walked for ever."""
+    model, x = blocks(Recursive), torch.randn(2, 5, DIM)
+    assert len(attncore.trace(model, x)) == 3
+
+
+ARCHITECTURES = {
+    "BertModel": "BertConfig", "GPT2Model": "GPT2Config", "LlamaModel": "LlamaConfig", "ViTModel": "ViTConfig",
+    "BartModel": "BartConfig", "T5Model": "T5Config", "AlbertModel": "AlbertConfig", "Qwen3Model": "Qwen3Config",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_real_architectures(name: str, paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tails are found in them, and the trace is that of the model followed to its end."""
+    transformers: Any = pytest.importorskip("transformers")
+    sizes: dict[str, Any] = {
+        "hidden_size": 24, "intermediate_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 50,
+        "embedding_size": 24, "num_key_value_heads": 2, "head_dim": 12, "image_size": 8, "patch_size": 4,
+        "decoder_layers": 3, "decoder_ffn_dim": 16, "decoder_attention_heads": 2, "encoder_ffn_dim": 16, "d_ff": 16,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "d_kv": 12, "num_decoder_layers": 3,
+    }  # fmt: skip
+    if name == "T5Model":
+        del sizes["head_dim"]
+    torch.manual_seed(0)
+    config = getattr(transformers, ARCHITECTURES[name])(**sizes)
+    model = getattr(transformers, name)(config).train(False)
+    ids = torch.randint(3, 50, (2, 6))
+    given = {"pixel_values": torch.randn(2, 3, 8, 8)} if name == "ViTModel" else {"input_ids": ids}
+    if config.is_encoder_decoder:
+        given["decoder_input_ids"] = ids[:, :5]
+    with torch.no_grad():
+        trace = attncore.trace(model, given)
+        expected = followed_to_the_end(monkeypatch, lambda: attncore.trace(model, given))
+    assert paused
+    assert_same_traces(trace, expected)
