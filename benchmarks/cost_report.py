@@ -86,10 +86,10 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
     lines += [
         "",
         "A capture has a fixed cost, whatever the length: the function mode sees the operations up to each block's "
-        "last attention, and the hooks are put on and taken off. It shows where the forward itself is short. *Fresh memory* "
-        "is what the system takes to hand out the pages for what is kept, more than it does for the plain forward, "
-        "which uses its memory again: the same for any tool that keeps the tensors. It depends on the machine and on "
-        "what the allocator gave back before.",
+        "last attention, and the hooks are put on and taken off. It shows where the forward itself is short. *Fresh "
+        "memory* is what the system takes to hand out the pages for what is kept, more than it does for the plain "
+        "forward, which uses its memory again: the same for any tool that keeps the tensors. It depends on the machine "
+        "and on what the allocator gave back before.",
         "",
         *(peers_section(peers) if peers else []),
         "## A long input",
