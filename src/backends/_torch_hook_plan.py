@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ._torch_hooked import ModuleCode, is_block
+from ._torch_hooked import LISTS, ModuleCode, is_block
 from ._torch_keras import keras_children
 
 
@@ -62,7 +62,7 @@ class _Walk:
         if isinstance(module, torch.jit.ScriptModule):
             self.plan.scripted.append(name)
             return
-        of_list = isinstance(module, nn.ModuleList | nn.Sequential)
+        of_list = isinstance(module, LISTS)
         if of_list:
             self.plan.block_lists[name] = module
         if isinstance(module, nn.RNNBase):

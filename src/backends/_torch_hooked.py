@@ -14,6 +14,7 @@ from torch import nn
 
 from ._torch_plain import PlainCode, mentioned_modules
 
+LISTS = (nn.ModuleList, nn.Sequential)
 _LINEAR_PARAMETERS = frozenset({"weight", "bias"})
 
 
@@ -82,12 +83,12 @@ class ModuleCode:
         return True
 
     def _block_may_attend(self, module: nn.Module) -> bool:
-        if isinstance(module, nn.ModuleList | nn.Sequential):  # their blocks are reported when they show no attention
+        if isinstance(module, LISTS):  # their blocks are reported when they show no attention
             return True
         forward = _forward_of(module)
         if forward is None or not self._runs_plain(module, forward):
             return True
-        return any(self.may_attend(child) for child in module._modules.values() if child is not None)
+        return any(child is not None and self.may_attend(child) for child in module._modules.values())
 
     def _runs_plain(self, module: nn.Module, forward: Any) -> bool:
         """Whether calling the module runs this forward, and it does nothing that attends."""

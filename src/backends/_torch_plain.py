@@ -13,7 +13,6 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from inspect import getattr_static
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -39,6 +38,7 @@ _BUILTINS = frozenset({bool, float, hasattr, int, isinstance, len, max, min, ran
 _ONLY_CALL = frozenset({("transformers.pytorch_utils", "apply_chunking_to_forward")})
 # Opcodes of loops, contexts, generators, imports and writes into a tensor.
 _MORE = ("FOR_ITER", "JUMP_BACKWARD", "WITH", "SEND", "YIELD", "IMPORT", "STORE_SUBSCR", "STORE_SLICE", "DELETE")
+_CONSTANTS = (int, float, str, torch.dtype, torch.device)
 _MISSING = object()
 
 
@@ -77,7 +77,9 @@ class PlainCode:
         if module is None:
             return mentions.own.keys() <= _OF_TENSORS
         self._under_way.add(function)
-        answer = all(self._is_plain_attribute(module, name) for name in mentions.own)
+        answer = True
+        for name in mentions.own:  # no generator: this runs for every block of every capture
+            answer = answer and self._is_plain_attribute(module, name)
         self._under_way.discard(function)
         return answer
 
@@ -96,7 +98,7 @@ class PlainCode:
             return True  # modules are judged by themselves
         if name in vars(module):
             return _is_plain_value(vars(module)[name])
-        value = getattr_static(type(module), name, _MISSING)
+        value = _of_class(type(module), name)
         if value is _MISSING:  # whoever asks for it gets an error, unless the class makes attributes up
             return type(module).__getattr__ is nn.Module.__getattr__
         return _is_plain_value(value) or self.is_plain(module, value)
@@ -112,10 +114,18 @@ class PlainCode:
         return getattr(value, "__hash__", None) is not None and value in _BUILTINS
 
 
+def _of_class(kind: type[nn.Module], name: str) -> Any:
+    """What a class holds under this name itself, not what a descriptor makes of it."""
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return _MISSING
+
+
 def _is_plain_value(value: Any) -> bool:
     if isinstance(value, partial):
         value = value.func
-    if value is None or isinstance(value, int | float | str | torch.dtype | torch.device):
+    if value is None or isinstance(value, _CONSTANTS):
         return True
     return callable(value) and getattr(value, "__hash__", None) is not None and value in fn.ACTIVATIONS
 
