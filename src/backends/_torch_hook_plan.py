@@ -18,7 +18,7 @@ class HookPlan:
 
     ``hooked`` are those that need hooks, ``block_lists`` the lists of blocks, the outer ones first, ``recurrent`` the
     classes of recurrent layers, ``scripted`` what cannot be seen. ``tails`` has, for blocks that only call others, the
-    hooked modules inside: what comes after the last of them is layers and sums.
+    hooked modules inside: what comes after the last of them is layers and sums. ``layers`` are the layers of all tails.
     """
 
     hooked: list[tuple[str, nn.Module]] = field(default_factory=list)
@@ -26,6 +26,7 @@ class HookPlan:
     recurrent: dict[str, str] = field(default_factory=dict)
     scripted: list[str] = field(default_factory=list)
     tails: dict[str, frozenset[str]] = field(default_factory=dict)
+    layers: list[nn.Module] = field(default_factory=list)
 
 
 def plan_hooks(model: nn.Module) -> HookPlan:
@@ -88,7 +89,9 @@ class _Walk:
         self.visit(block, name, in_block=True)
         if len(self.plan.tails) != tails or self._repeated != repeated or not self._code.only_calls_others(block):
             return
-        if self._code.calls_each_once(block) and self._code.is_only_layers(block):
+        layers = self._code.layers_without_hook(block) if self._code.calls_each_once(block) else None
+        if layers is not None:
+            self.plan.layers += layers
             self.plan.tails[name] = frozenset(
                 inner
                 for inner, module in self.plan.hooked[hooks + 1 :]

@@ -65,18 +65,21 @@ class ModuleCode:
             counts[name] <= 1 for name, child in module._modules.items() if child is not None and self.may_attend(child)
         )
 
-    def is_only_layers(self, module: nn.Module) -> bool:
-        """Whether what runs without a hook in this module is plain to the last layer, and nobody has hooks there."""
+    def layers_without_hook(self, module: nn.Module) -> list[nn.Module] | None:
+        """What runs without a hook of ours in this module; None unless it is plain to the last layer."""
+        found: list[nn.Module] = []
+        return found if self._are_only_layers(module, found) else None
+
+    def _are_only_layers(self, module: nn.Module, found: list[nn.Module]) -> bool:
         for child in module._modules.values():
             if child is None:
                 continue
             is_list = isinstance(child, nn.ModuleList)  # which is not called itself, but what is in it
             if self.may_attend(child) and not is_list and not self.only_calls_others(child):
                 continue  # it has a hook, and is followed
-            if child._forward_hooks or child._forward_pre_hooks:
-                return False
+            found.append(child)
             if child._modules:
-                if not self.is_only_layers(child):
+                if not self._are_only_layers(child, found):
                     return False
             elif not _is_own_layer(child) and not self._runs_plain(child, type(child).forward):
                 return False

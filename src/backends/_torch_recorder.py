@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules import module as global_hooks
 
 from attncore.coverage import CoverageEntry
 from attncore.protocols import CaptureOptions
@@ -40,11 +39,6 @@ class _Thread(threading.local):
         self.watching = False
 
 
-def _hooks_of_all_modules() -> bool:
-    """Whether somebody sees every module that runs: then none is known to do nothing else."""
-    return bool(global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks)
-
-
 class Recorder:
     """One capture of one module: hooks, watchers and records. It never holds the session that made it."""
 
@@ -58,7 +52,7 @@ class Recorder:
         # Lists of blocks by their name, the outer ones first.
         self.block_lists: dict[str, nn.Module] = {}
         self.recurrent: dict[str, str] = {}
-        self._tails: dict[str, frozenset[str]] = {}
+        self._plan = HookPlan()
         self.roots: list[RootCall] = []
         # The outermost modules of the call under way, and what a method was given that calls them one by one.
         self._parts: set[str] = set()
@@ -92,7 +86,7 @@ class Recorder:
                 name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
             )
         self.block_lists, self.recurrent = plan.block_lists, plan.recurrent
-        self._tails = {} if _hooks_of_all_modules() else plan.tails
+        self._plan = plan
         for name, module in plan.hooked:
             self._handles += [
                 module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
@@ -133,11 +127,12 @@ class Recorder:
         local = self._local
         if local.tails is None:
             watcher = Watcher(Sites(self), self._parameter_memory)
-            local.tails = Tails(watcher, self._tails)
+            local.tails = Tails(watcher, self._plan)
             self._watchers.append(watcher)
         if not local.watching:
             self._enter_root(name, module, args, kwargs)
             local.watching = True
+            local.tails.start()
             local.tails.watcher.start((*args, *kwargs.values()))
         with self._lock:
             call = self.ran[name]

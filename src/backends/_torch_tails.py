@@ -14,7 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as global_hooks
 
+from ._torch_dims import resized
+from ._torch_hook_plan import HookPlan
 from ._torch_tags import Tag
 from ._torch_watch import Watcher
 
@@ -33,26 +36,30 @@ class _Block:
 
 
 class Tails:
-    """Turns one thread's watcher off in the tails of blocks.
+    """Turns one thread's watcher off in the tails of blocks, which ``plan`` knows."""
 
-    ``inside`` has, for each block that only calls others, the names of the modules in it that are followed.
-    """
-
-    def __init__(self, watcher: Watcher, inside: dict[str, frozenset[str]]) -> None:
+    def __init__(self, watcher: Watcher, plan: HookPlan) -> None:
         self.watcher = watcher
         self.sites = watcher.sites
         self.off = False
-        self._inside = inside
+        self._plan = plan
+        self._usable = False
         self._block: _Block | None = None
         self._given: dict[type[nn.Module], _Given | None] = {}
+
+    def start(self) -> None:
+        """The outermost module begins; hooks of somebody else on what runs in tails might do anything."""
+        everywhere = global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks
+        hooked = (module._forward_hooks or module._forward_pre_hooks for module in self._plan.layers)
+        self._usable = not everywhere and not any(hooked)
 
     def begin(self, name: str, module: nn.Module) -> None:
         """A module with hooks begins."""
         if self.off:  # one that was not to be expected here is followed, and so is the rest
             self._resume()
             self._forget()
-        if name in self._inside:
-            self._block = _Block(name, type(module), set(self._inside[name]))
+        if self._usable and name in self._plan.tails:
+            self._block = _Block(name, type(module), set(self._plan.tails[name]))
             self._reached_tail(self._block)
 
     def end(self, name: str, output: Any) -> None:
@@ -63,8 +70,10 @@ class Tails:
         if name == block.name:
             self._block = None
             if self.off:
-                self._tag(block, output)
-                self._resume()
+                try:
+                    self._tag(block, output)
+                finally:
+                    self._resume()
             elif block.events is not None:
                 self._learn(block, output)
         elif name in block.left:
@@ -117,20 +126,26 @@ class Tails:
             return
         streams: dict[int, int] = {}
         for tensor, known in zip(outputs, given, strict=True):
-            if known is None or table.get(tensor) is not None or tensor.shape != known[0]:
+            if known is None or table.get(tensor) is not None:
                 continue
-            tag = known[1]
+            shape, tag = known
+            dims, stream = tag.dims, None
+            if tensor.shape != shape:  # as in another stage of a pyramid
+                if dims is None or len(dims) != tensor.dim():
+                    continue
+                dims = tuple(resized(dim, int(size)) for dim, size in zip(dims, tensor.shape, strict=True))
             if tag.stream is not None:
                 if tag.stream not in streams:
                     streams[tag.stream] = table.new_stream()
-                tag = tag.replaced(stream=streams[tag.stream])
-            table.set(tensor, tag)
+                stream = streams[tag.stream]
+            table.set(tensor, tag.replaced(dims=dims, stream=stream))
 
 
 def _tensors_of(output: Any) -> Sequence[Tensor] | None:
-    """The tensors of an output that is one, or a tuple or list of them; None for anything else."""
-    if isinstance(output, Tensor):
+    """The tensors of an output that is one, or a tuple or list of them; None for anything else, and for other kinds."""
+    if type(output) is Tensor:
         return (output,)
     if type(output) not in (tuple, list):
         return None
-    return [part for part in output if isinstance(part, Tensor)]
+    found = [part for part in output if isinstance(part, Tensor)]
+    return found if all(type(part) is Tensor for part in found) else None

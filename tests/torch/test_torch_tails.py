@@ -475,6 +475,40 @@ def test_hooks_on_all_modules(paused: list[str]) -> None:
     assert not paused
 
 
+def test_hooks_put_on_during_a_capture(paused: list[str]) -> None:
+    """A hook that attends, on a layer that runs in a tail, registered after the capture's own."""
+    model, x = blocks(Block), torch.randn(2, 5, DIM)
+    with attncore.capture(model) as session:
+        session(x)
+        assert len(paused) == 2
+        model[2].second.register_forward_hook(lambda module, args, output: attend(output))
+        session(x)
+    assert len(paused) == 2
+    assert len(session.trace()) == 3 + 4
+
+
+class Halving(Block):
+    """Half as many positions as before, by joining two and two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.joined, self.of_query, self.of_key = nn.Linear(2 * DIM, DIM), nn.LayerNorm(DIM), nn.LayerNorm(DIM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.of_query(x), self.of_key(x))
+        return self.joined(x.reshape(x.shape[0], -1, 2 * DIM))
+
+
+def test_blocks_that_change_the_length(paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes out of a later stage is known to be one tensor, though it is of another shape than the first's."""
+    model, x = blocks(Halving, 4), torch.randn(2, 16, DIM)
+    trace = attncore.trace(model, x)
+    assert paused == ["Halving"] * 3
+    assert [layer.shape[2:] for layer in trace] == [(16, 16), (8, 8), (4, 4), (2, 2)]
+    assert [layer.kind for layer in trace] == ["self"] * 4
+    assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
+
+
 class Recursive(Block):
     """Methods that call each other."""
 
