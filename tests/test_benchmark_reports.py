@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import conformance_report
 import cost_report
@@ -58,6 +59,12 @@ def test_the_page_of_environments_is_its_results() -> None:
 def test_the_page_of_faults_is_its_results() -> None:
     """docs/mutants.md, from mutants.json."""
     assert mutation.PAGE.read_text() == mutation.page(json.loads(mutation.RESULT.read_text()))
+
+
+@pytest.mark.parametrize("mutant", mutation.MUTANTS, ids=lambda mutant: mutant.fault)
+def test_every_fault_still_has_its_place(mutant: Any) -> None:
+    """The text that a fault replaces is in the source exactly once: else it could not be tried any more."""
+    assert (ROOT / mutant.path).read_text(encoding="utf-8").count(mutant.before) == 1
 
 
 def test_a_fault_that_was_not_run_or_not_noticed_is_said_to_be() -> None:

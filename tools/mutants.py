@@ -25,6 +25,7 @@ _STORAGE = ("tests/test_storage.py",)
 _CASES = ("tests/torch/test_torch_cases.py",)
 _OPTIONS = ("tests/torch/test_torch_options.py",)
 _UNTOUCHED = ("tests/torch/test_torch_untouched.py",)
+_TAILS = ("tests/torch/test_torch_tails.py",)
 _MODES = ("tests/torch/test_torch_modes.py",)
 _JAX = ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py")
 _FIND = ("tests/test_dataflow_find.py", "tests/jax/test_jax_cases.py")
@@ -115,8 +116,8 @@ MUTANTS = (
     Mutant(
         "PyTorch: causal mask aligned to the other corner",
         "src/backends/_torch_probabilities.py",
-        ".triu_(1)",
-        ".triu_(1 + columns - rows)",
+        "device=scores.device).triu_(1)",
+        "device=scores.device).triu_(1 + columns - rows)",
         ("tests/torch/test_torch_formula.py", *_CASES),
     ),
     Mutant(
@@ -143,9 +144,9 @@ MUTANTS = (
     # What the watcher makes of a model's own dimensions.
     Mutant(
         "PyTorch: query and key axes swapped",
-        "src/backends/_torch_sites.py",
-        "kept = layout.apply(weights_to_keep(entry, tag, weights))",
-        "kept = layout.apply(weights_to_keep(entry, tag, weights)).transpose(-1, -2).contiguous()",
+        "src/backends/_torch_pieces.py",
+        "    applied = layout.apply(weights.detach())\n",
+        "    applied = layout.apply(weights.detach()).transpose(-1, -2).contiguous()\n",
         _CASES,
     ),
     Mutant(
@@ -164,16 +165,16 @@ MUTANTS = (
     ),
     Mutant(
         "PyTorch: self-attention called cross-attention",
-        "src/backends/_torch_sites.py",
+        "src/backends/_torch_fused.py",
         'return "self" if query_stream == key_stream else "cross"',
         'return "cross" if query_stream == key_stream else "self"',
         _CASES,
     ),
     Mutant(
         "PyTorch: what is overwritten later is not copied",
-        "src/backends/_torch_recorder.py",
-        "setattr(record, name, tensor.clone())",
-        "setattr(record, name, tensor)",
+        "src/backends/_torch_held.py",
+        "copies[key] = tensor.clone()",
+        "copies[key] = tensor",
         (*_OPTIONS, *_CASES),
     ),
     Mutant(
@@ -182,6 +183,63 @@ MUTANTS = (
         'self.refused[key] = CoverageEntry(place.name, what, "opaque" if opaque else "rejected", reason, shape)',
         "del shape",
         _CASES,
+    ),
+    # Tails of blocks are followed wherever attention might come of them.
+    Mutant(
+        "PyTorch: a product in a block's own code taken for a layer",
+        "src/backends/_torch_plain.py",
+        'return "@" in step.argrepr or step.argrepr.endswith("=")',
+        'return step.argrepr.endswith("=")',
+        _TAILS,
+    ),
+    Mutant(
+        "PyTorch: a write in a block's own code taken for a layer",
+        "src/backends/_torch_plain.py",
+        'return "@" in step.argrepr or step.argrepr.endswith("=")',
+        'return "@" in step.argrepr',
+        _TAILS,
+    ),
+    Mutant(
+        "PyTorch: a block taken to call its attention once",
+        "src/backends/_torch_hooked.py",
+        "            if count > 1 and child is not None and self.may_attend(child):",
+        "            if False:",
+        _TAILS,
+    ),
+    Mutant(
+        "PyTorch: anybody's decorator taken to do nothing",
+        "src/backends/_torch_hooked.py",
+        "            if not _is_of_known_library(forward):",
+        "            if False:",
+        _TAILS,
+    ),
+    Mutant(
+        "PyTorch: somebody's hooks on layers overlooked",
+        "src/backends/_torch_tails.py",
+        "self._usable = not everywhere and not any(hooked)",
+        "self._usable = not everywhere",
+        _TAILS,
+    ),
+    Mutant(
+        "PyTorch: a tail begins before the block's last attention",
+        "src/backends/_torch_tails.py",
+        "        if block.left:\n            return\n",
+        "",
+        _TAILS,
+    ),
+    Mutant(
+        "PyTorch: what a block gives is not known after its tail",
+        "src/backends/_torch_tails.py",
+        "            table.set(tensor, tag.replaced(dims=dims, stream=stream))",
+        "            del dims, stream",
+        _TAILS,
+    ),
+    Mutant(
+        "PyTorch: the function mode stays off after a tail",
+        "src/backends/_torch_tails.py",
+        "        self.off = False\n        self.watcher.resume()",
+        "        self.off = False",
+        _TAILS,
     ),
     # The model stays as it was, and calls are told apart.
     Mutant(
@@ -266,8 +324,8 @@ MUTANTS = (
     Mutant(
         "dataflow: learned keys taken for attention",
         "src/attncore/dataflow_find.py",
-        "if not provenance.is_data(key) or (",
-        "if (",
+        "    if not provenance.is_data(key):\n        return True\n    atoms",
+        "    atoms",
         _FIND,
     ),
     Mutant(

@@ -60,10 +60,11 @@ class ModuleCode:
             if not _is_of_known_library(forward):
                 return False
             forward = forward.__wrapped__
-        counts = mentioned_modules(forward)
-        return all(
-            counts[name] <= 1 for name, child in module._modules.items() if child is not None and self.may_attend(child)
-        )
+        for name, count in mentioned_modules(forward).items():
+            child = module._modules.get(name)
+            if count > 1 and child is not None and self.may_attend(child):
+                return False
+        return True
 
     def layers_without_hook(self, module: nn.Module) -> list[nn.Module] | None:
         """What runs without a hook of ours in this module; None unless it is plain to the last layer."""

@@ -332,6 +332,59 @@ def test_a_decorator_that_attends_in_later_blocks() -> None:
     assert [layer.name for layer in attncore.trace(model, x)] == ["0.attention", "1.attention", "1", "2.attention", "2"]
 
 
+class Sometimes(Block):
+    """Does more in the later blocks; the first shows nothing of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later, self.normalise = False, nn.Softmax(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.first(x))
+        x = self.more(x) if self.later else x
+        return x + self.feed_forward(self.second(x))
+
+    def more(self, x: Tensor) -> Tensor:
+        """What it does more."""
+        raise NotImplementedError
+
+
+class LaterProducts(Sometimes):
+    """Attends by what each for itself might be a layer."""
+
+    def more(self, x: Tensor) -> Tensor:
+        return self.normalise(x @ x.transpose(1, 2)) @ x
+
+
+class LaterWrites(Sometimes):
+    """Writes."""
+
+    def more(self, x: Tensor) -> Tensor:
+        x += self.first(x)
+        return x
+
+
+class LaterCalls(Sometimes):
+    """Runs its attention again, on two norms of what came out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.first(x))
+        return x + self.attention(self.first(x), self.second(x)) if self.later else x
+
+
+@pytest.mark.parametrize(("kind", "count"), [(LaterProducts, 5), (LaterWrites, 3), (LaterCalls, 5)])
+def test_what_only_later_blocks_do(kind: Any, count: int, paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their code says that they might: none of them is left before its end."""
+    model, x = blocks(kind), torch.randn(2, 5, DIM)
+    model[1].later = model[2].later = True
+    with torch.no_grad():
+        trace = attncore.trace(model, x)
+        assert len(trace) == count
+        assert {layer.kind for layer in trace} == {"self"}
+        assert not paused
+        assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
+
+
 class TwoNorms(nn.Module):
     """Attends from one norm of the hidden states to another of the same."""
 
