@@ -248,6 +248,18 @@ def test_shared_key_heads_follow_their_query_heads_in_any_order(heads: Any) -> N
     np.testing.assert_allclose(RecomputedWeights(query, key, Scoring(scale=1.0))[0, heads], expected[0, heads])
 
 
+@pytest.mark.parametrize(("queries", "keys"), [(1, 3), (3, 1)])
+def test_a_causal_query_or_key_that_all_batch_items_share(queries: int, keys: int) -> None:
+    """It is held once and serves each of them."""
+    random = np.random.default_rng(0)
+    query, key = random.standard_normal((queries, 2, 5, 3)), random.standard_normal((keys, 2, 5, 3))
+    lazy = RecomputedWeights(query, key, Scoring(scale=0.5, causal=True))
+    scores = np.where(np.tri(5, dtype=bool), 0.5 * query @ key.swapaxes(-1, -2), -np.inf)
+    expected = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    assert lazy.shape == (3, 2, 5, 5)
+    assert np.allclose(np.asarray(lazy), expected)
+
+
 def test_float64_queries_give_float64_weights() -> None:
     """Nothing is lost where the model computed in float64."""
     random = np.random.default_rng(0)

@@ -213,7 +213,9 @@ class RecomputedWeights(LazyWeights):
         """The same by pieces of rows, each with no more keys than it may see: of a long text that is half of all."""
         query, key = query.astype(self.dtype, copy=False), key.astype(self.dtype, copy=False)
         keys = self.shape[3]
-        weights = np.zeros((*query.shape[:3], keys), dtype=self.dtype)
+        # What all batch items share is held once, so the query's batch may be shorter than the key's.
+        batch = max(len(query), len(key))
+        weights = np.zeros((batch, *query.shape[1:3], keys), dtype=self.dtype)
         for start in range(0, len(rows), _CAUSAL_ROWS):
             piece = slice(start, start + _CAUSAL_ROWS)
             seen = min(keys, int(rows[piece].max()) + self.scoring.causal_offset + 1)
