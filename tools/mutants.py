@@ -216,8 +216,8 @@ MUTANTS = (
     Mutant(
         "PyTorch: somebody's hooks on layers overlooked",
         "src/backends/_torch_tails.py",
-        "self._usable = not everywhere and not any(hooked)",
-        "self._usable = not everywhere",
+        "self._usable = not everywhere and not any(hooked) and",
+        "self._usable = not everywhere and",
         _TAILS,
     ),
     Mutant(

@@ -18,7 +18,8 @@ class HookPlan:
 
     ``hooked`` are those that need hooks, ``block_lists`` the lists of blocks, the outer ones first, ``recurrent`` the
     classes of recurrent layers, ``scripted`` what cannot be seen. ``tails`` has, for blocks that only call others, the
-    hooked modules inside: what comes after the last of them is layers and sums. ``layers`` are the layers of all tails.
+    hooked modules inside: what comes after the last of them is layers and sums. ``layers`` are the layers of all tails,
+    and ``attending`` the hooked modules before them.
     """
 
     hooked: list[tuple[str, nn.Module]] = field(default_factory=list)
@@ -27,6 +28,7 @@ class HookPlan:
     scripted: list[str] = field(default_factory=list)
     tails: dict[str, frozenset[str]] = field(default_factory=dict)
     layers: list[nn.Module] = field(default_factory=list)
+    attending: list[nn.Module] = field(default_factory=list)
 
 
 def plan_hooks(model: nn.Module) -> HookPlan:
@@ -92,6 +94,7 @@ class _Walk:
         layers = self._code.layers_without_hook(block) if self._code.calls_each_once(block) else None
         if layers is not None:
             self.plan.layers += layers
+            self.plan.attending += [module for _, module in self.plan.hooked[hooks + 1 :]]
             self.plan.tails[name] = frozenset(
                 inner
                 for inner, module in self.plan.hooked[hooks + 1 :]

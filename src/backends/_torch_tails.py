@@ -51,7 +51,9 @@ class Tails:
         """The outermost module begins; hooks of somebody else on what runs in tails might do anything."""
         everywhere = global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks
         hooked = (module._forward_hooks or module._forward_pre_hooks for module in self._plan.layers)
-        self._usable = not everywhere and not any(hooked)
+        # One is ours; the others run after it, in the tail.
+        more = (len(module._forward_hooks) > 1 for module in self._plan.attending)
+        self._usable = not everywhere and not any(hooked) and not any(more)
 
     def begin(self, name: str, module: nn.Module) -> None:
         """A module with hooks begins."""

@@ -540,6 +540,16 @@ def test_hooks_put_on_during_a_capture(paused: list[str]) -> None:
     assert len(session.trace()) == 3 + 4
 
 
+def test_hooks_on_the_attention_itself(paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter that attends to what one block's attention gave: it runs after the capture's own hook."""
+    model, x = blocks(Block), torch.randn(2, 5, DIM)
+    model[1].attention.register_forward_hook(lambda module, args, output: attend(output))
+    trace = attncore.trace(model, x)
+    assert not paused
+    assert len(trace) == 4
+    assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
+
+
 class Halving(Block):
     """Half as many positions as before, by joining two and two."""
 
