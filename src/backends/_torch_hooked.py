@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._torch_plain import PlainCode, mentioned_modules
+from ._torch_plain import PlainCode
 
 LISTS = (nn.ModuleList, nn.Sequential)
 _LINEAR_PARAMETERS = frozenset({"weight", "bias"})
@@ -60,7 +60,7 @@ class ModuleCode:
             if not _is_of_known_library(forward):
                 return False
             forward = forward.__wrapped__
-        for name, count in mentioned_modules(forward).items():
+        for name, count in self._plain.mentioned_modules(module, forward).items():
             child = module._modules.get(name)
             if count > 1 and child is not None and self.may_attend(child):
                 return False

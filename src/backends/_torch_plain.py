@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import dis
 import math
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,8 +37,19 @@ _NAMESPACES = (torch, torch.nn, F, math)
 _BUILTINS = frozenset({bool, float, hasattr, int, isinstance, len, max, min, range, tuple})
 # Functions of libraries that do nothing but call what they are given, which is looked at where it is mentioned.
 _ONLY_CALL = frozenset({("transformers.pytorch_utils", "apply_chunking_to_forward")})
-# Opcodes of loops, contexts, generators, imports and writes into a tensor.
-_MORE = ("FOR_ITER", "JUMP_BACKWARD", "WITH", "SEND", "YIELD", "IMPORT", "STORE_SUBSCR", "STORE_SLICE", "DELETE")
+# Opcodes of loops, contexts, generators, imports, and writes into a tensor or an object.
+_MORE = (
+    "FOR_ITER",
+    "JUMP_BACKWARD",
+    "WITH",
+    "SEND",
+    "YIELD",
+    "IMPORT",
+    "STORE_SUBSCR",
+    "STORE_SLICE",
+    "STORE_ATTR",
+    "DELETE",
+)
 _CONSTANTS = (int, float, str, torch.dtype, torch.device)
 _MISSING = object()
 
@@ -49,12 +61,6 @@ class _Mentions:
     own: Counter[str]
     others: frozenset[str]
     outside: frozenset[str]
-
-
-def mentioned_modules(function: Any) -> Counter[str]:
-    """How often a plain function mentions each attribute of its module; none of it in a loop."""
-    mentions = _mentions_of(function.__code__) if isinstance(function, FunctionType) else None
-    return Counter() if mentions is None else mentions.own
 
 
 class PlainCode:
@@ -82,6 +88,19 @@ class PlainCode:
             answer = answer and self._is_plain_attribute(module, name)
         self._under_way.discard(function)
         return answer
+
+    def mentioned_modules(self, module: nn.Module, function: Any) -> Counter[str]:
+        """How often a plain function, and the methods that it calls, mention each attribute of their module."""
+        mentions = _mentions_of(function.__code__) if isinstance(function, FunctionType) else None
+        if mentions is None:
+            return Counter()
+        total = Counter(mentions.own)
+        for name, count in mentions.own.items():
+            method = None if name in module._modules or name in vars(module) else _of_class(type(module), name)
+            if isinstance(method, FunctionType):
+                for inner, times in self.mentioned_modules(module, method).items():
+                    total[inner] += count * times
+        return total
 
     def _is_plain_outside(self, function: FunctionType, mentions: _Mentions) -> bool:
         answer = self._outside.get(function)
@@ -162,8 +181,8 @@ def _does_more(step: dis.Instruction) -> bool:
 
 def _calls_a_name(before: dis.Instruction | None, *after: dis.Instruction | None) -> bool:
     """Whether what is called is an attribute or a global, not something passed in: Python marks it before or after."""
-    if before is not None and before.opname in ("LOAD_ATTR", "LOAD_GLOBAL"):  # Python 3.13 and later
-        return True
+    if sys.version_info >= (3, 13):  # before the mark is what is called; after it are the arguments
+        return before is not None and before.opname in ("LOAD_ATTR", "LOAD_GLOBAL")
     target, attribute = after
     if target is None or attribute is None:
         return False

@@ -9,6 +9,7 @@ that of the first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,10 @@ class Tails:
     def start(self) -> None:
         """The outermost module begins; hooks of somebody else on what runs in tails might do anything."""
         everywhere = global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks
-        hooked = (module._forward_hooks or module._forward_pre_hooks for module in self._plan.layers)
+        hooked = (
+            module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+            for module in self._plan.layers
+        )
         # One is ours; the others run after it, in the tail.
         more = (len(module._forward_hooks) > 1 for module in self._plan.attending)
         self._usable = not everywhere and not any(hooked) and not any(more)
@@ -74,6 +78,8 @@ class Tails:
             if self.off:
                 try:
                     self._tag(block, output)
+                except Exception:  # what knows no shape, such as a nested tensor: it is as from outside
+                    self._given[block.kind] = None
                 finally:
                     self._resume()
             elif block.events is not None:
@@ -113,22 +119,22 @@ class Tails:
         if outputs is None or self.watcher.events != block.events:
             return
         given = []
-        with torch._C.DisableTorchFunction():
+        with torch._C.DisableTorchFunction(), suppress(RuntimeError):  # a nested tensor knows no shape
             for tensor in outputs:
-                tag = self.watcher.table.get(tensor)
+                tag = None if tensor is None else self.watcher.table.get(tensor)
                 if tag is not None and (tag.pooled is not None or tag.written):
                     return
-                given.append(None if tag is None or tag.role is not None else (tensor.shape, tag))
-        self._given[block.kind] = tuple(given)
+                given.append(None if tensor is None or tag is None or tag.role is not None else (tensor.shape, tag))
+            self._given[block.kind] = tuple(given)
 
     def _tag(self, block: _Block, output: Any) -> None:
         """Tag what a block gives like what the first of its kind gave: other hidden states, of the same dimensions."""
         given, outputs, table = self._given[block.kind], _tensors_of(output), self.watcher.table
-        if given is None or outputs is None or len(outputs) != len(given):
+        if given is None or outputs is None:
             return
         streams: dict[int, int] = {}
-        for tensor, known in zip(outputs, given, strict=True):
-            if known is None or table.get(tensor) is not None:
+        for tensor, known in zip(outputs, given, strict=False):  # a later one may give more
+            if known is None or tensor is None or table.get(tensor) is not None:
                 continue
             shape, tag = known
             dims, stream = tag.dims, None
@@ -143,11 +149,12 @@ class Tails:
             table.set(tensor, tag.replaced(dims=dims, stream=stream))
 
 
-def _tensors_of(output: Any) -> Sequence[Tensor] | None:
-    """The tensors of an output that is one, or a tuple or list of them; None for anything else, and for other kinds."""
+def _tensors_of(output: Any) -> Sequence[Tensor | None] | None:
+    """The parts of an output that is a tensor, or a tuple or list of tensors and None; None for anything else."""
     if type(output) is Tensor:
         return (output,)
     if type(output) not in (tuple, list):
         return None
-    found = [part for part in output if isinstance(part, Tensor)]
-    return found if all(type(part) is Tensor for part in found) else None
+    if any(part is not None and type(part) is not Tensor for part in output):
+        return None
+    return tuple(output)

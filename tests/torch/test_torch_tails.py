@@ -372,7 +372,70 @@ class LaterCalls(Sometimes):
         return x + self.attention(self.first(x), self.second(x)) if self.later else x
 
 
-@pytest.mark.parametrize(("kind", "count"), [(LaterProducts, 5), (LaterWrites, 3), (LaterCalls, 5)])
+class LaterMethod(Sometimes):
+    """Runs its attention again in a method."""
+
+    def more(self, x: Tensor) -> Tensor:
+        return x + self.attention(self.first(x), self.second(x))
+
+
+class LaterArgument(Sometimes):
+    """Attends in a function it is given, called with what a module gives."""
+
+    def forward(self, x: Tensor, function: Callable[[Tensor], Tensor] = attend) -> Tensor:
+        x = x + self.attention(self.first(x))
+        return function(self.feed_forward(x)) if self.later else x
+
+
+class GivesMore(Block):
+    """Gives its hidden states in one way or another."""
+
+    way = "last"
+
+    def forward(self, x: Tensor, last: bool = False) -> Any:
+        x = x + self.feed_forward(self.second(x + self.attention(self.first(x))))
+        if self.way == "last":
+            return x, x.mean(-1) if last else None
+        return x, (self.first(x), self.second(x))
+
+
+class GivesAside(Block):
+    """Leaves its hidden states on itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.features = x + self.feed_forward(self.second(x + self.attention(self.first(x))))
+        return self.features * 1.0
+
+
+class Around(nn.Module):
+    """Blocks, then attention between two norms of what they gave."""
+
+    def __init__(self, kind: Callable[[], nn.Module], way: str) -> None:
+        super().__init__()
+        self.layers, self.after, self.way = nn.ModuleList([kind() for _ in range(3)]), TwoNorms(), way
+        for layer in self.layers:
+            vars(layer)["way"] = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        for number, layer in enumerate(self.layers):
+            x = layer(x) if self.way == "aside" else (given := layer(x, number == 2))[0]
+        if self.way == "nested":
+            return self.after.attention(*given[1])
+        return self.after(self.layers[-1].features if self.way == "aside" else x)
+
+
+@pytest.mark.parametrize("way", ["last", "nested", "aside"])
+def test_whatever_way_blocks_give_their_hidden_states(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More by the last block, in a tuple inside, or left on the module: attention over them is still "self"."""
+    model, x = Around(GivesAside if way == "aside" else GivesMore, way), torch.randn(2, 5, DIM)
+    trace = attncore.trace(model, x)
+    assert [layer.kind for layer in trace] == ["self"] * 4
+    assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [(LaterProducts, 5), (LaterWrites, 3), (LaterCalls, 5), (LaterMethod, 5), (LaterArgument, 5)]
+)
 def test_what_only_later_blocks_do(kind: Any, count: int, paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Their code says that they might: none of them is left before its end."""
     model, x = blocks(kind), torch.randn(2, 5, DIM)
