@@ -17,7 +17,7 @@ def coverage_of(recorder: Recorder, records: Iterable[Record]) -> Coverage:
     for container in _outermost_lists(recorder, hits):
         entries += _silent_blocks(recorder, container, hits)
     silent = [entry.name for entry in entries]
-    for name, kind in recorder.recurrent.items():
+    for name, kind in recorder.plan.recurrent.items():
         if recorder.ran[name] and not any(_inside(name, block) for block in silent):
             reason = "ran and showed no softmax attention; it is recurrent, and mixes positions all the same"
             entries.append(CoverageEntry(name, kind, "no-attention", reason))
@@ -27,7 +27,7 @@ def coverage_of(recorder: Recorder, records: Iterable[Record]) -> Coverage:
 def _outermost_lists(recorder: Recorder, hits: set[str]) -> list[str]:
     """The outermost lists of blocks in which attention was found, or the outermost lists when it was found nowhere."""
     outermost: list[str] = []
-    for name in recorder.block_lists:
+    for name in recorder.plan.block_lists:
         if any(_inside(name, outer) for outer in outermost):
             continue
         if not hits or any(_inside(hit, name) for hit in hits):
@@ -41,7 +41,7 @@ def _inside(name: str, container: str) -> bool:
 
 def _silent_blocks(recorder: Recorder, container: str, hits: set[str]) -> list[CoverageEntry]:
     entries = []
-    for number, block in recorder.block_lists[container].named_children():
+    for number, block in recorder.plan.block_lists[container].named_children():
         name = f"{container}.{number}".lstrip(".")
         hit = any(found == name or _inside(found, name) for found in hits)
         if hit or not recorder.ran[name] or not any(True for _ in block.children()):

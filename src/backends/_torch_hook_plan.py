@@ -93,10 +93,8 @@ class _Walk:
             return
         layers = self._code.layers_without_hook(block) if self._code.calls_each_once(block) else None
         if layers is not None:
+            # Lists are not called themselves.
+            called = [one for one in self.plan.hooked[hooks + 1 :] if type(one[1]).forward is not nn.Module.forward]
             self.plan.layers += layers
-            self.plan.attending += [module for _, module in self.plan.hooked[hooks + 1 :]]
-            self.plan.tails[name] = frozenset(
-                inner
-                for inner, module in self.plan.hooked[hooks + 1 :]
-                if type(module).forward is not nn.Module.forward  # a list, which is not called itself
-            )
+            self.plan.attending += [module for _, module in called]
+            self.plan.tails[name] = frozenset(inner for inner, _ in called)

@@ -159,12 +159,12 @@ def _mentions_of(code: CodeType) -> _Mentions | None:
     own: Counter[str] = Counter()
     others, outside = set(), set()
     for before, step, *after in zip([None, *steps], steps, [*steps[1:], None], [*steps[2:], None, None], strict=False):
-        if _does_more(step) or (step.opname == "STORE_FAST" and step.argval == first):
+        if _does_more(step) or first in _stored(step):
             return None
         if step.opname == "PUSH_NULL" and not _calls_a_name(before, *after):
             return None
         if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            if before is not None and _last_loaded(before) == first is not None:
+            if first is not None and before is not None and _last_loaded(before) == first:
                 own[step.argval] += 1
             else:
                 others.add(step.argval)
@@ -187,6 +187,13 @@ def _calls_a_name(before: dis.Instruction | None, *after: dis.Instruction | None
     if target is None or attribute is None:
         return False
     return target.opname == "LOAD_GLOBAL" or attribute.opname in ("LOAD_ATTR", "LOAD_METHOD")
+
+
+def _stored(step: dis.Instruction) -> tuple[str, ...]:
+    """The local variables that this step may give another value; Python 3.13 stores and loads two in one step."""
+    if "STORE_FAST" not in step.opname:
+        return ()
+    return step.argval if isinstance(step.argval, tuple) else (step.argval,)
 
 
 def _last_loaded(step: dis.Instruction) -> str | None:

@@ -49,10 +49,7 @@ class Recorder:
         self.records: list[Record] = []
         self.refused: dict[tuple[str, str, str], CoverageEntry] = {}
         self.ran: Counter[str] = Counter()
-        # Lists of blocks by their name, the outer ones first.
-        self.block_lists: dict[str, nn.Module] = {}
-        self.recurrent: dict[str, str] = {}
-        self._plan = HookPlan()
+        self.plan = HookPlan()
         self.roots: list[RootCall] = []
         # The outermost modules of the call under way, and what a method was given that calls them one by one.
         self._parts: set[str] = set()
@@ -75,19 +72,18 @@ class Recorder:
         try:
             switch_on()
             self._on = True
-            self._put_hooks(plan_hooks(self.model))
+            self.plan = plan_hooks(self.model)
+            self._put_hooks()
         except BaseException:
             self.close()
             raise
 
-    def _put_hooks(self, plan: HookPlan) -> None:
-        for name in plan.scripted:
+    def _put_hooks(self) -> None:
+        for name in self.plan.scripted:
             self.refused[(name, "scripted", "")] = CoverageEntry(
                 name, "ScriptModule", "opaque", "compiled by torch.jit; use the module it was scripted from"
             )
-        self.block_lists, self.recurrent = plan.block_lists, plan.recurrent
-        self._plan = plan
-        for name, module in plan.hooked:
+        for name, module in self.plan.hooked:
             self._handles += [
                 module.register_forward_pre_hook(partial(self._before, name), with_kwargs=True),
                 # First of all post-hooks, so that captures inside each other end in reverse order.
@@ -127,7 +123,7 @@ class Recorder:
         local = self._local
         if local.tails is None:
             watcher = Watcher(Sites(self), self._parameter_memory)
-            local.tails = Tails(watcher, self._plan)
+            local.tails = Tails(watcher, self.plan)
             self._watchers.append(watcher)
         if not local.watching:
             self._enter_root(name, module, args, kwargs)
