@@ -26,6 +26,7 @@ _CASES = ("tests/torch/test_torch_cases.py",)
 _OPTIONS = ("tests/torch/test_torch_options.py",)
 _UNTOUCHED = ("tests/torch/test_torch_untouched.py",)
 _TAILS = ("tests/torch/test_torch_tails.py",)
+_REST = ("tests/torch/test_torch_rest.py",)
 _MODES = ("tests/torch/test_torch_modes.py",)
 _JAX = ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py")
 _FIND = ("tests/test_dataflow_find.py", "tests/jax/test_jax_cases.py")
@@ -240,6 +241,41 @@ MUTANTS = (
         "        self.off = False\n        self.watcher.resume()",
         "        self.off = False",
         _TAILS,
+    ),
+    Mutant(
+        "PyTorch: a function that waits for the kernel's result is overlooked",
+        "src/backends/_torch_rest.py",
+        "        if after < least or touched > depth:\n            return None\n",
+        "",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: handlers of exceptions after a kernel are overlooked",
+        "src/backends/_torch_rest.py",
+        "if code.co_exceptiontable or not",
+        "if not",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: a kernel called in another place taken for the known one",
+        "src/backends/_torch_rest.py",
+        " or frame.f_lasti != place",
+        "",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: functions of other tensor classes are switched off",
+        "src/backends/_torch_tails.py",
+        "block.last is None or foreign or",
+        "block.last is None or",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: function modes stay off after an interrupt",
+        "src/backends/_torch_watch.py",
+        'nothing is done when that is so already."""\n        self._release()',
+        'nothing is done when that is so already."""',
+        _REST,
     ),
     # The model stays as it was, and calls are told apart.
     Mutant(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ._torch_hooked import LISTS, ModuleCode, is_block
+from ._torch_hooked import LISTS, ModuleCode, has_own_tensors, is_block
 from ._torch_keras import keras_children
 
 
@@ -19,7 +19,8 @@ class HookPlan:
     ``hooked`` are those that need hooks, ``block_lists`` the lists of blocks, the outer ones first, ``recurrent`` the
     classes of recurrent layers, ``scripted`` what cannot be seen. ``tails`` has, for blocks that only call others, the
     hooked modules inside: what comes after the last of them is layers and sums. ``layers`` are the layers of all tails,
-    and ``attending`` the hooked modules before them.
+    and ``attending`` the hooked modules before them; those in ``ending`` run nothing but layers themselves beside their
+    own code.
     """
 
     hooked: list[tuple[str, nn.Module]] = field(default_factory=list)
@@ -29,6 +30,7 @@ class HookPlan:
     tails: dict[str, frozenset[str]] = field(default_factory=dict)
     layers: list[nn.Module] = field(default_factory=list)
     attending: list[nn.Module] = field(default_factory=list)
+    ending: set[str] = field(default_factory=set)
 
 
 def plan_hooks(model: nn.Module) -> HookPlan:
@@ -98,3 +100,12 @@ class _Walk:
             self.plan.layers += layers
             self.plan.attending += [module for _, module in called]
             self.plan.tails[name] = frozenset(inner for inner, _ in called)
+            for inner, module in called:
+                self._visit_attention(module, inner)
+
+    def _visit_attention(self, module: nn.Module, name: str) -> None:
+        """Plan for a module that attends in such a block: what it runs may be like a tail too."""
+        layers = self._code.layers_without_hook(module)
+        if layers is not None and all(has_own_tensors(layer) for layer in layers):
+            self.plan.layers += layers
+            self.plan.ending.add(name)

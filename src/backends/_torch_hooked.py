@@ -15,12 +15,19 @@ from torch import nn
 from ._torch_plain import PlainCode
 
 LISTS = (nn.ModuleList, nn.Sequential)
+_OWN_TENSORS = (torch.Tensor, nn.Parameter, nn.Buffer)
 _LINEAR_PARAMETERS = frozenset({"weight", "bias"})
 
 
 def is_block(module: nn.Module) -> bool:
     """Whether this is more than a single layer such as `nn.Linear`."""
     return not _is_layer(module)
+
+
+def has_own_tensors(module: nn.Module) -> bool:
+    """Whether a module's parameters and buffers are of PyTorch's own classes, not quantized or distributed ones."""
+    tensors = (*module._parameters.values(), *module._buffers.values())
+    return all(tensor is None or type(tensor) in _OWN_TENSORS for tensor in tensors)
 
 
 class ModuleCode:

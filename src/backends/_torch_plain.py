@@ -12,6 +12,7 @@ import dis
 import math
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import CodeType, FunctionType
@@ -55,7 +56,7 @@ _MISSING = object()
 
 
 @dataclass(frozen=True)
-class _Mentions:
+class Mentions:
     """What a code object mentions: attributes of its first argument (how often), other attributes, and globals."""
 
     own: Counter[str]
@@ -83,10 +84,15 @@ class PlainCode:
         if module is None:
             return mentions.own.keys() <= _OF_TENSORS
         self._under_way.add(function)
+        answer = self.are_plain_attributes(module, mentions)
+        self._under_way.discard(function)
+        return answer
+
+    def are_plain_attributes(self, module: nn.Module, mentions: Mentions) -> bool:
+        """Whether what a code mentions of its first argument is plain in this module."""
         answer = True
         for name in mentions.own:  # no generator: this runs for every block of every capture
             answer = answer and self._is_plain_attribute(module, name)
-        self._under_way.discard(function)
         return answer
 
     def mentioned_modules(self, module: nn.Module, function: Any) -> Counter[str]:
@@ -102,14 +108,18 @@ class PlainCode:
                     total[inner] += count * times
         return total
 
-    def _is_plain_outside(self, function: FunctionType, mentions: _Mentions) -> bool:
+    def _is_plain_outside(self, function: FunctionType, mentions: Mentions) -> bool:
         answer = self._outside.get(function)
         if answer is None:
             self._outside[function] = False  # for one that calls itself
-            answer = self._outside[function] = mentions.others <= _OF_TENSORS and all(
-                self._is_plain_global(function, name) for name in mentions.outside
-            )
+            answer = self._outside[function] = self.mentions_are_plain(mentions, function.__globals__)
         return answer
+
+    def mentions_are_plain(self, mentions: Mentions, namespace: dict[str, Any]) -> bool:
+        """Whether a code mentions nothing but what is plain, beside the attributes of its first argument."""
+        return mentions.others <= _OF_TENSORS and all(
+            self._is_plain_global(namespace, name) for name in mentions.outside
+        )
 
     def _is_plain_attribute(self, module: nn.Module, name: str) -> bool:
         """Whether this attribute is a module inside, a number or such, an activation, or a plain method."""
@@ -122,8 +132,8 @@ class PlainCode:
             return type(module).__getattr__ is nn.Module.__getattr__
         return _is_plain_value(value) or self.is_plain(module, value)
 
-    def _is_plain_global(self, function: FunctionType, name: str) -> bool:
-        value = function.__globals__.get(name, getattr(builtins, name, None))
+    def _is_plain_global(self, namespace: dict[str, Any], name: str) -> bool:
+        value = namespace.get(name, getattr(builtins, name, None))
         if any(value is namespace for namespace in _NAMESPACES) or _is_plain_value(value):
             return True
         if isinstance(value, type):
@@ -150,11 +160,20 @@ def _is_plain_value(value: Any) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _mentions_of(code: CodeType) -> _Mentions | None:
+def _mentions_of(code: CodeType) -> Mentions | None:
     """What the code mentions; None where an operator, a loop or a call of something passed in may hide more."""
     if any(isinstance(constant, CodeType) for constant in code.co_consts) or code.co_freevars or code.co_cellvars:
         return None
-    steps = [step for step in dis.get_instructions(code) if step.opname not in ("EXTENDED_ARG", "NOP", "NOT_TAKEN")]
+    return mentions_in(code, steps_of(code))
+
+
+def steps_of(code: CodeType) -> list[dis.Instruction]:
+    """The instructions of a code that do something."""
+    return [step for step in dis.get_instructions(code) if step.opname not in ("EXTENDED_ARG", "NOP", "NOT_TAKEN")]
+
+
+def mentions_in(code: CodeType, steps: Sequence[dis.Instruction]) -> Mentions | None:
+    """What these steps of a code mention; None as for the whole of it."""
     first = code.co_varnames[0] if code.co_argcount else None
     own: Counter[str] = Counter()
     others, outside = set(), set()
@@ -170,7 +189,7 @@ def _mentions_of(code: CodeType) -> _Mentions | None:
                 others.add(step.argval)
         elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             outside.add(step.argval)
-    return _Mentions(own, frozenset(others), frozenset(outside))
+    return Mentions(own, frozenset(others), frozenset(outside))
 
 
 def _does_more(step: dis.Instruction) -> bool:

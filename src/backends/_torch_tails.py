@@ -3,7 +3,8 @@
 Most of a transformer's operations come after the attention of each block, in code that only calls layers and adds:
 no attention can come of it, and `_torch_hooked` knows such blocks. The first of a kind is followed to its end and shows
 what a block gives. In those after it the watcher is off from their last attention on, and their result is tagged like
-that of the first.
+that of the first. "From" is the end of the module that attends; or the attention itself, where as many were seen in
+that module as in the first block's, and `_torch_rest` knows what is left of its forward.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import torch
@@ -19,21 +21,36 @@ from torch.nn.modules import module as global_hooks
 
 from ._torch_dims import resized
 from ._torch_hook_plan import HookPlan
+from ._torch_rest import RestOfForward
 from ._torch_tags import Tag
 from ._torch_watch import Watcher
 
-# What a block gives: the shape and tag of each tensor; None for one that has no tag, or keeps that of attention.
-_Given = tuple[tuple[torch.Size, Tag] | None, ...]
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the first block of a kind has shown.
+
+    ``given`` has the shape and tag of each tensor that it gives; None for one that has no tag, or keeps that of
+    attention. ``events`` is how many calls in the last module that attends were more than layers and arithmetic.
+    """
+
+    given: tuple[tuple[torch.Size, Tag] | None, ...]
+    events: int
 
 
 @dataclass(eq=False, slots=True)
 class _Block:
-    """A block that is running."""
+    """A block that is running: the modules that may still attend in it, and the last of them.
+
+    ``before`` and ``after`` are the watcher's counts of events when the last one began and ended.
+    """
 
     name: str
     kind: type[nn.Module]
     left: set[str]
-    events: int | None = None
+    last: nn.Module | None = None
+    before: int = 0
+    after: int | None = None
 
 
 class Tails:
@@ -46,7 +63,9 @@ class Tails:
         self._plan = plan
         self._usable = False
         self._block: _Block | None = None
-        self._given: dict[type[nn.Module], _Given | None] = {}
+        self._known: dict[type[nn.Module], _Known | None] = {}
+        self._rest = RestOfForward()
+        watcher.on_awaited = self._attended
 
     def start(self) -> None:
         """The outermost module begins; hooks of somebody else on what runs in tails might do anything."""
@@ -67,6 +86,8 @@ class Tails:
         if self._usable and name in self._plan.tails:
             self._block = _Block(name, type(module), set(self._plan.tails[name]))
             self._reached_tail(self._block)
+        elif self._block is not None and len(self._block.left) == 1 and name in self._block.left:
+            self._begin_last(self._block, name, module)
 
     def end(self, name: str, output: Any) -> None:
         """A module with hooks has ended, with this output or an exception."""
@@ -79,10 +100,10 @@ class Tails:
                 try:
                     self._tag(block, output)
                 except Exception:  # what knows no shape, such as a nested tensor: it is as from outside
-                    self._given[block.kind] = None
+                    self._known[block.kind] = None
                 finally:
                     self._resume()
-            elif block.events is not None:
+            elif block.after is not None:
                 self._learn(block, output)
         elif name in block.left:
             block.left.discard(name)
@@ -92,15 +113,31 @@ class Tails:
         """The outermost module has ended."""
         self.off = False
         self._block = None
-        self._given.clear()
+        self._known.clear()
+
+    def _begin_last(self, block: _Block, name: str, module: nn.Module) -> None:
+        """The last module of a block that attends begins."""
+        known = self._known.get(block.kind)
+        block.last, block.before = module, self.watcher.events
+        if known is not None and known.events and name in self._plan.ending:
+            self.watcher.awaited = self.watcher.events + known.events
+
+    def _attended(self, frame: FrameType, foreign: bool) -> None:
+        """The last attention of a block, from what its first of a kind has shown, has been seen in this frame."""
+        block = self._block
+        if block is None or block.last is None or foreign or self.sites.rescaling.outputs:
+            return
+        if self._rest.is_plain(frame, block.last):
+            self.off = self.watcher.hold()
 
     def _reached_tail(self, block: _Block) -> None:
         """Turn the watcher off if this was the last of the block's attentions, and blocks of its kind are known."""
         if block.left:
             return
-        if block.kind not in self._given:
-            block.events = self.watcher.events
-        elif self._given[block.kind] is not None and not self.sites.rescaling.outputs:
+        self.watcher.awaited = 0
+        if block.kind not in self._known:
+            block.after = self.watcher.events
+        elif self._known[block.kind] is not None and not self.sites.rescaling.outputs:
             self.off = self.watcher.pause()
 
     def _resume(self) -> None:
@@ -109,14 +146,14 @@ class Tails:
 
     def _forget(self) -> None:
         if self._block is not None:
-            self._given[self._block.kind] = None
+            self._known[self._block.kind] = None
             self._block = None
 
     def _learn(self, block: _Block, output: Any) -> None:
         """Note what a block gives that was followed to its end, unless something happened in its tail after all."""
         outputs = _tensors_of(output)
-        self._given[block.kind] = None
-        if outputs is None or self.watcher.events != block.events:
+        self._known[block.kind] = None
+        if outputs is None or self.watcher.events != block.after:
             return
         given = []
         with torch._C.DisableTorchFunction(), suppress(RuntimeError):  # a nested tensor knows no shape
@@ -125,15 +162,15 @@ class Tails:
                 if tag is not None and (tag.pooled is not None or tag.written):
                     return
                 given.append(None if tensor is None or tag is None or tag.role is not None else (tensor.shape, tag))
-            self._given[block.kind] = tuple(given)
+            self._known[block.kind] = _Known(tuple(given), block.after - block.before)
 
     def _tag(self, block: _Block, output: Any) -> None:
         """Tag what a block gives like what the first of its kind gave: other hidden states, of the same dimensions."""
-        given, outputs, table = self._given[block.kind], _tensors_of(output), self.watcher.table
-        if given is None or outputs is None:
+        first, outputs, table = self._known[block.kind], _tensors_of(output), self.watcher.table
+        if first is None or outputs is None:
             return
         streams: dict[int, int] = {}
-        for tensor, known in zip(outputs, given, strict=False):  # a later one may give more
+        for tensor, known in zip(outputs, first.given, strict=False):  # a later one may give more
             if known is None or tensor is None or table.get(tensor) is not None:
                 continue
             shape, tag = known

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any
 
 import torch
@@ -39,6 +40,8 @@ _MULTI_HEAD_BODY = FunctionType(
 )
 _MULTI_HEAD_BODY.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
 
+_OWN = frozenset({Tensor, torch.nn.Parameter})
+
 # What is done about a function: nothing; its body is run with the mode on; attention may come of it, whose errors are
 # the user's, as those of `reduce=`; its result is followed; so is what it writes into; or it is reported.
 IGNORED, COMPOSITE, SITE, FOLLOWED, WRITING, UNKNOWN_KERNEL = range(6)
@@ -68,8 +71,11 @@ class Watcher(TorchFunctionMode):
         self.table: TagTable = sites.table
         products = Products(sites, parameters)
         self._is_parameter = products.is_parameter
-        # How often something was called that is more than a layer or arithmetic.
+        # How often something was called that is more than a layer or arithmetic, and what is told of one of them.
         self.events = 0
+        self.awaited = 0
+        self.on_awaited: Callable[[FrameType, bool], None] | None = None
+        self._held: Any = None
         self.actions: dict[Any, Action] = {
             function: (what, follow)
             for what, family, follow in (
@@ -99,12 +105,14 @@ class Watcher(TorchFunctionMode):
 
     def stop(self) -> None:
         """See no more calls; nothing is done when that is so already."""
+        self._release()
         depth = torch._C._len_torch_function_stack()
         if depth and torch._C._get_function_stack_at(depth - 1) is self:
             TorchFunctionMode.__exit__(self, None, None, None)
 
     def pause(self) -> bool:
         """See no calls until `resume`; false, and no change, when other function modes are on as well."""
+        self._release()
         if torch._C._len_torch_function_stack() != 1:
             return False
         self.stop()
@@ -112,11 +120,31 @@ class Watcher(TorchFunctionMode):
 
     def resume(self) -> None:
         """See calls again."""
-        TorchFunctionMode.__enter__(self)
+        if self._held is not None:
+            self._release()
+        else:
+            TorchFunctionMode.__enter__(self)
+
+    def hold(self) -> bool:
+        """See no calls until `pause`, `resume` or `stop`; for use inside a call, where the mode cannot be taken off.
+
+        Tensors of other classes than PyTorch's own must not be met until then: their functions are off too.
+        """
+        if torch._C._len_torch_function_stack() != 0:  # this one is off while it is called
+            return False
+        self._held = torch._C.DisableTorchFunction()
+        self._held.__enter__()
+        return True
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.__exit__(None, None, None)
+            self._held = None
 
     def forget(self) -> None:
         """Let go of what this holds: it sees no more calls."""
         self.actions.clear()
+        self.on_awaited = None
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -135,9 +163,11 @@ class Watcher(TorchFunctionMode):
         out = func(*args, **kwargs)
         try:
             if what == SITE:
+                follow(self.table, func, args, kwargs, out)
                 if not (args and type(args[-1]) is torch.nn.Parameter):
                     self.events += 1
-                follow(self.table, func, args, kwargs, out)
+                    if self.events == self.awaited and self.on_awaited is not None:
+                        self.on_awaited(sys._getframe(1), not _OWN.issuperset(types))
                 return out
             if self.sites.rescaling.outputs:
                 self.sites.rescaling.follow(func, args, out)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - what everybody calls it
@@ -31,6 +30,7 @@ from tail_blocks import (
     attend,
     blocks,
 )
+from tail_traces import assert_same_traces, followed_to_the_end
 from torch import Tensor, nn
 
 import attncore
@@ -53,28 +53,6 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(Tails, "_reached_tail", noted)
     yield kinds
     assert torch._C._len_torch_function_stack() == 0
-
-
-def followed_to_the_end(monkeypatch: pytest.MonkeyPatch, run: Callable[[], Any]) -> Any:
-    """The same, with every tail followed."""
-    with monkeypatch.context() as patch:
-        patch.setattr(Watcher, "pause", lambda self: False)
-        return run()
-
-
-def assert_same_traces(one: attncore.AttentionTrace, other: attncore.AttentionTrace) -> None:
-    """Layers, weights, axes and coverage are equal."""
-    assert one.coverage == other.coverage
-    assert {name: repr(axis) for name, axis in one.axes.items()} == {
-        name: repr(axis) for name, axis in other.axes.items()
-    }
-    facts = [
-        [(layer.name, layer.kind, layer.shape, layer.query_axis, layer.key_axis, layer.notes) for layer in trace]
-        for trace in (one, other)
-    ]
-    assert facts[0] == facts[1]
-    for layer, expected in zip(one, other, strict=True):
-        assert np.array_equal(np.asarray(layer.weights), np.asarray(expected.weights))
 
 
 def test_the_tails_of_like_blocks_are_not_followed(paused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
