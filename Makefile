@@ -63,6 +63,7 @@ BENCH := env -u OMP_NUM_THREADS $(BIN)/python
 bench: $(VENV)/.dev browser ## Run every benchmark, beside the peers too, and write results, docs and the README's table; over an hour
 	$(BIN)/python benchmarks/conformance.py --jobs $(JOBS) --write
 	$(BENCH) benchmarks/capture_cost.py --write
+	$(BENCH) benchmarks/capture_cost.py --memory-stays --write
 	$(BENCH) benchmarks/capture_peers.py --write
 	$(BENCH) benchmarks/long_input.py --write
 	$(BENCH) benchmarks/program_cost.py --write

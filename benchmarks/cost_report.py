@@ -58,6 +58,38 @@ def peers_section(result: Any) -> list[str]:
     ]
 
 
+def cost_table(rows: Any) -> list[str]:
+    """A line for each model and length."""
+    lines = [
+        "| model | tokens | plain SDPA forward | query, key | of it fresh memory | the same, no values | weights | "
+        "eager | weights by eager |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['model']} | {row['tokens']} | {row['plain_ms']:.0f} ms | {row['qk_by_plain']:.3f} × | "
+            f"{max(0.0, row['qk_fresh_memory_ms']):.1f} ms | {row['qk_without_v_by_plain']:.3f} × | "
+            f"{row['weights_by_plain']:.3f} × | {row['eager_by_plain']:.3f} × | {row['weights_by_eager']:.3f} × |"
+        )
+    return lines
+
+
+def memory_section(rows: Any) -> list[str]:
+    """The same where freed memory stays with the process."""
+    return [
+        "## Where freed memory stays",
+        "",
+        "By default glibc gives large pieces of memory back to the system as soon as they are freed, and the next "
+        "layer, or the next call, has to ask for them again. That slows the forward itself, and a capture more. "
+        "Allocators made for such work, tcmalloc and jemalloc, keep freed memory for a while; so does glibc with "
+        "`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_` set high, which is how this table was made: `python "
+        "benchmarks/capture_cost.py --memory-stays --write`.",
+        "",
+        *cost_table(rows),
+        "",
+    ]
+
+
 def page(cost: Any, peers: Any, long_input: Any) -> str:
     """The page, every figure from the results."""
     lines = [
@@ -73,17 +105,7 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
         "with the values and over the plain SDPA forward; `eager` is the same model under eager attention with "
         "`output_attentions=True`.",
         "",
-        "| model | tokens | plain SDPA forward | query, key | of it fresh memory | the same, no values | weights | "
-        "eager | weights by eager |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in cost["rows"]:
-        lines.append(
-            f"| {row['model']} | {row['tokens']} | {row['plain_ms']:.0f} ms | {row['qk_by_plain']:.2f} × | "
-            f"{max(0.0, row['qk_fresh_memory_ms']):.1f} ms | {row['qk_without_v_by_plain']:.2f} × | "
-            f"{row['weights_by_plain']:.2f} × | {row['eager_by_plain']:.2f} × | {row['weights_by_eager']:.2f} × |"
-        )
-    lines += [
+        *cost_table(cost["rows"]),
         "",
         "A capture has a fixed cost, whatever the length: the function mode sees the operations up to each block's "
         "last attention, and the hooks are put on and taken off. It shows where the forward itself is short. *Fresh "
@@ -91,6 +113,7 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
         "forward, which uses its memory again: the same for any tool that keeps the tensors. It depends on the machine "
         "and on what the allocator gave back before.",
         "",
+        *memory_section(cost["rows_memory_stays"]),
         *(peers_section(peers) if peers else []),
         "## A long input",
         "",
