@@ -1,4 +1,4 @@
-"""Tensors at the border to numpy."""
+"""Tensors at the border to numpy, and PyTorch's own classes of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attncore.arrays import Array, ArrayLike, BFloat16Array
 
+OWN_CLASSES = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
 _NUMPY_TYPES = (torch.float64, torch.float32, torch.float16, torch.bool, torch.int64, torch.int32, torch.uint8)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ._torch_arrays import OWN_CLASSES
 from ._torch_plain import PlainCode
 
 LISTS = (nn.ModuleList, nn.Sequential)
-_OWN_TENSORS = (torch.Tensor, nn.Parameter, nn.Buffer)
 _LINEAR_PARAMETERS = frozenset({"weight", "bias"})
 
 
@@ -27,7 +27,7 @@ def is_block(module: nn.Module) -> bool:
 def has_own_tensors(module: nn.Module) -> bool:
     """Whether a module's parameters and buffers are of PyTorch's own classes, not quantized or distributed ones."""
     tensors = (*module._parameters.values(), *module._buffers.values())
-    return all(tensor is None or type(tensor) in _OWN_TENSORS for tensor in tensors)
+    return all(tensor is None or type(tensor) in OWN_CLASSES for tensor in tensors)
 
 
 class ModuleCode:

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from attncore.errors import AttncoreError
 
 from . import _torch_functions as fn
+from ._torch_arrays import OWN_CLASSES
 from ._torch_follow import (
     follow_activation,
     follow_arithmetic,
@@ -39,8 +40,6 @@ _MULTI_HEAD_BODY = FunctionType(
     F.multi_head_attention_forward.__defaults__,
 )
 _MULTI_HEAD_BODY.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
-
-_OWN = frozenset({Tensor, torch.nn.Parameter})
 
 # What is done about a function: nothing; its body is run with the mode on; attention may come of it, whose errors are
 # the user's, as those of `reduce=`; its result is followed; so is what it writes into; or it is reported.
@@ -167,7 +166,7 @@ class Watcher(TorchFunctionMode):
                 if not (args and type(args[-1]) is torch.nn.Parameter):
                     self.events += 1
                     if self.events == self.awaited and self.on_awaited is not None:
-                        self.on_awaited(sys._getframe(1), not _OWN.issuperset(types))
+                        self.on_awaited(sys._getframe(1), not OWN_CLASSES.issuperset(types))
                 return out
             if self.sites.rescaling.outputs:
                 self.sites.rescaling.follow(func, args, out)

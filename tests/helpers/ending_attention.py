@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - what everybody calls it
-from tail_blocks import DIM, HEADS, Attention, Block, attend
+from tail_blocks import DIM, HEADS, Attention, Block, attend, attending_later
 from torch import Tensor, nn
 
 
@@ -143,17 +142,6 @@ class ByGenerator(Projected):
         yield self.kernel(query, key, value)
         if self.later:
             yield attend(x)
-
-
-def attending_later(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A decorator that attends where the module is a later one."""
-
-    def with_attention(self: Any, x: Tensor) -> Tensor:
-        out = forward(self, x)
-        return attend(out) if self.later else out
-
-    with_attention.__wrapped__ = forward  # type: ignore[attr-defined]
-    return with_attention
 
 
 class ByDecorator(Projected):

@@ -67,6 +67,16 @@ def attending(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return with_attention
 
 
+def attending_later(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A decorator that attends where the module is a later one, as one may in some only."""
+
+    def with_attention(self: Any, x: Tensor) -> Tensor:
+        return attend(forward(self, x)) if self.later else forward(self, x)
+
+    with_attention.__wrapped__ = forward  # type: ignore[attr-defined]
+    return with_attention
+
+
 class ByProduct(Block):
     """Attends once more in its own code."""
 
@@ -123,16 +133,6 @@ class Layered(Block):
     """Under a decorator that attends where it is told to, as one may in some blocks only."""
 
     later = False
-
-    @staticmethod
-    def attending_later(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """A decorator that attends in the later blocks."""
-
-        def with_attention(self: Any, x: Tensor) -> Tensor:
-            return attend(forward(self, x)) if self.later else forward(self, x)
-
-        with_attention.__wrapped__ = forward  # type: ignore[attr-defined]
-        return with_attention
 
     @attending_later
     def forward(self, x: Tensor) -> Tensor:

@@ -20,6 +20,19 @@ def followed_to_the_end(monkeypatch: pytest.MonkeyPatch, run: Callable[[], Any])
         return run()
 
 
+def calls_seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The functions that watchers see from now on, in order."""
+    seen: list[Any] = []
+    look = Watcher.__torch_function__
+
+    def noted(self: Watcher, func: Any, *rest: Any) -> Any:
+        seen.append(func)
+        return look(self, func, *rest)
+
+    monkeypatch.setattr(Watcher, "__torch_function__", noted)
+    return seen
+
+
 def assert_same_traces(one: attncore.AttentionTrace, other: attncore.AttentionTrace) -> None:
     """Layers, weights, axes and coverage are equal."""
     assert one.coverage == other.coverage

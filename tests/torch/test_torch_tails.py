@@ -30,13 +30,12 @@ from tail_blocks import (
     attend,
     blocks,
 )
-from tail_traces import assert_same_traces, followed_to_the_end
+from tail_traces import assert_same_traces, calls_seen, followed_to_the_end
 from torch import Tensor, nn
 
 import attncore
 from attncore.backends._torch_hook_plan import plan_hooks
 from attncore.backends._torch_tails import Tails
-from attncore.backends._torch_watch import Watcher
 
 
 @pytest.fixture
@@ -67,14 +66,7 @@ def test_the_tails_of_like_blocks_are_not_followed(paused: list[str], monkeypatc
 
 def test_fewer_calls_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is what it is for."""
-    seen: list[Any] = []
-    look = Watcher.__torch_function__
-
-    def noted(self: Watcher, func: Any, *rest: Any) -> Any:
-        seen.append(func)
-        return look(self, func, *rest)
-
-    monkeypatch.setattr(Watcher, "__torch_function__", noted)
+    seen = calls_seen(monkeypatch)
     attncore.trace(blocks(Block, 4), torch.randn(2, 5, DIM))
     assert (seen.count(F.gelu), seen.count(F.scaled_dot_product_attention)) == (1, 4)
 
