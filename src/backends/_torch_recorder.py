@@ -15,6 +15,7 @@ from attncore.coverage import CoverageEntry
 from attncore.protocols import CaptureOptions
 from attncore.selection import may_match, parts_of
 
+from ._torch_allocator import keep_freed_memory
 from ._torch_arrays import memory_address
 from ._torch_calls import RootCall, note_call
 from ._torch_generation import link
@@ -69,6 +70,7 @@ class Recorder:
 
     def open(self) -> None:
         """Put the hooks on every module; all or none."""
+        keep_freed_memory()
         try:
             switch_on()
             self._on = True
