@@ -79,9 +79,9 @@ def memory_section(rows: Any) -> list[str]:
     return [
         "## Where freed memory stays",
         "",
-        "By default glibc gives large pieces of memory back to the system as soon as they are freed, and the next "
-        "layer, or the next call, has to ask for them again. That slows the forward itself, and a capture more. "
-        "Allocators made for such work, tcmalloc and jemalloc, keep freed memory for a while; so does glibc with "
+        "More freed memory than that glibc gives back to the system at once, and the next layer, or the next call, has "
+        "to ask for it again. That slows the forward itself, a capture, and eager attention most. Allocators made for "
+        "such work, tcmalloc and jemalloc, keep freed memory for a while; so does glibc with "
         "`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_` set high, which is how this table was made: `python "
         "benchmarks/capture_cost.py --memory-stays --write`.",
         "",
@@ -111,7 +111,8 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
         "last attention, and the hooks are put on and taken off. It shows where the forward itself is short. *Fresh "
         "memory* is what the system takes to hand out the pages for what is kept, more than it does for the plain "
         "forward, which uses its memory again: the same for any tool that keeps the tensors. It depends on the machine "
-        "and on what the allocator gave back before.",
+        "and on what the allocator gave back before. So that short inputs need none, the first capture of a process "
+        "lets glibc keep up to 32 MB of freed memory; this stays so, and quickens the plain forward as well.",
         "",
         *memory_section(cost["rows_memory_stays"]),
         *(peers_section(peers) if peers else []),
