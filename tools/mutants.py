@@ -307,6 +307,13 @@ MUTANTS = (
         (*_MODES, *_UNTOUCHED),
     ),
     Mutant(
+        "PyTorch: freed memory goes back to the system",
+        "src/backends/_torch_recorder.py",
+        "        keep_freed_memory()\n",
+        "        pass\n",
+        ("tests/torch/test_torch_memory.py",),
+    ),
+    Mutant(
         "PyTorch: every call of a layer is its first",
         "src/backends/_torch_assemble.py",
         "        seen[record.name] += 1",
