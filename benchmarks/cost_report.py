@@ -112,7 +112,7 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
         "memory* is what the system takes to hand out the pages for what is kept, more than it does for the plain "
         "forward, which uses its memory again: the same for any tool that keeps the tensors. It depends on the machine "
         "and on what the allocator gave back before. So that short inputs need none, the first capture of a process "
-        "lets glibc keep up to 32 MB of freed memory; this stays so, and quickens the plain forward as well.",
+        "lets glibc keep up to 32 MB of freed memory; this stays so, for the plain forward too.",
         "",
         *memory_section(cost["rows_memory_stays"]),
         *(peers_section(peers) if peers else []),
