@@ -3,7 +3,7 @@
 Each round runs every way once, in a random order, and the table shows medians of the ratios within rounds, so that
 a machine that is slow for a while slows all of them, and none always runs after the one that leaves the most memory.
 Usage: ``python benchmarks/capture_cost.py [--memory-stays] [--write]``. With ``--memory-stays`` the C library keeps
-freed memory for the process in place of giving it back, as allocators made for such work do.
+all freed memory for the process in place of giving most of it back, as allocators made for such work do.
 """
 
 from __future__ import annotations

@@ -79,9 +79,9 @@ def memory_section(rows: Any) -> list[str]:
     return [
         "## Where freed memory stays",
         "",
-        "More freed memory than that glibc gives back to the system at once, and the next layer, or the next call, has "
-        "to ask for it again. That slows the forward itself, a capture, and eager attention most. Allocators made for "
-        "such work, tcmalloc and jemalloc, keep freed memory for a while; so does glibc with "
+        "More freed memory than these 32 MB glibc gives back to the system at once, and the next layer, or the next "
+        "call, has to ask for it again, which costs eager attention most. Allocators made for such work, tcmalloc and "
+        "jemalloc, keep freed memory for a while; so does glibc with "
         "`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_` set high, which is how this table was made: `python "
         "benchmarks/capture_cost.py --memory-stays --write`.",
         "",
