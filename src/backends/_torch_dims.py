@@ -37,6 +37,8 @@ def fresh(shape: Sequence[int], kind: Kind) -> Dims:
 
 def size_of(dim: Dim) -> int:
     """The length of a dimension."""
+    if len(dim) == 1:  # here and below the most frequent case by far, in code that runs for every operation
+        return dim[0].size
     total = 1
     for factor in dim:
         total *= factor.size
@@ -45,12 +47,16 @@ def size_of(dim: Dim) -> int:
 
 def is_feature(dim: Dim) -> bool:
     """Whether a dimension holds features only (and something longer than 1)."""
+    if len(dim) == 1:
+        return dim[0].kind == "feature" and dim[0].size > 1
     parts = [factor for factor in dim if factor.size > 1]
     return bool(parts) and all(factor.kind == "feature" for factor in parts)
 
 
 def kind_of(dim: Dim) -> Kind:
     """The common kind of a dimension's factors, or unknown."""
+    if len(dim) == 1:
+        return dim[0].kind
     kinds = {factor.kind for factor in dim if factor.size > 1} or {factor.kind for factor in dim}
     return kinds.pop() if len(kinds) == 1 else "unknown"
 

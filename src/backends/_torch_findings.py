@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import torch
@@ -57,17 +56,17 @@ def own_copies(*parts: tuple[Tensor | None, Tag | None]) -> list[Tensor | None]:
 
     Views of one memory that they fill together, as query, key and value of a fused projection do, stay views.
     """
-    used: Counter[int] = Counter()
-    for tensor, _ in parts:
-        if tensor is not None:
-            used[memory_address(tensor)] += tensor.numel() * tensor.element_size()
+    addresses = [0 if tensor is None else memory_address(tensor) for tensor, _ in parts]
+    used = dict.fromkeys(addresses, 0)
+    for address, (tensor, _) in zip(addresses, parts, strict=True):
+        used[address] += 0 if tensor is None else tensor.nbytes
     copies: list[Tensor | None] = []
-    for tensor, tag in parts:
+    for address, (tensor, tag) in zip(addresses, parts, strict=True):
         if tensor is None:
             copies.append(None)
             continue
         foreign = tag is None or not tag.projected or tag.written
-        copies.append(own_memory(tensor, always=foreign, used=used[memory_address(tensor)]))
+        copies.append(own_memory(tensor, always=foreign, used=used[address]))
     return copies
 
 

@@ -67,6 +67,8 @@ def _hidden_states(table: TagTable, function: Any, source: Any, out: Any, known:
 def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
     """Tag the result of an operation that keeps positions where they are from all its arguments."""
     tagged = _tagged(table, args, kwargs)
+    if len(tagged) == 1 and out is tagged[0][0] and tagged[0][1].role is None:
+        return  # the same tensor, as `to` returns that of the right type
     if len(tagged) == 1 and isinstance(out, Tensor) and _unchanged(*tagged[0], out):
         # By far the most frequent case, a norm or a bias: the same is known of the result.
         table.set(out, tagged[0][1])
@@ -324,10 +326,11 @@ def _joined(
     if len(tag.dims) != out.dim():
         return None
     key_axis = tag.key_axis()
-    dims = tuple(
-        _joined_dim(dim, int(size), [other.dims[place] for _, other in tagged if other.dims is not None])
-        for place, (dim, size) in enumerate(zip(tag.dims, out.shape, strict=True))
-    )
+    dims = tag.dims
+    for place, size in enumerate(out.shape):
+        if size_of(dims[place]) != size:
+            joined = _joined_dim(tag.dims[place], int(size), [one.dims[place] for _, one in tagged if one.dims])
+            dims = (*dims[:place], joined, *dims[place + 1 :])
     parts = int(out.shape[0]) // max(1, size_of(tag.dims[0]))
     if out.dim() > 2 and _are_chunks(tagged, parts):  # heads in front of the batch
         dims = ((Factor(parts, "feature"), *tag.dims[0]), *dims[1:])
@@ -368,8 +371,6 @@ def _are_chunks(tagged: list[tuple[Tensor, Tag]], parts: int) -> bool:
 
 def _joined_dim(dim: Dim, size: int, parts: list[Dim]) -> Dim:
     """A dimension joined of several: positions if any part is positions."""
-    if size_of(dim) == size:
-        return dim
     return (Factor(size, "plain" if any(kind_of(part) == "plain" for part in parts) else kind_of(dim)),)
 
 

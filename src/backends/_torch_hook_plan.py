@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ._torch_hooked import LISTS, ModuleCode, has_own_tensors, is_block
+from ._torch_hooked import LISTS, ModuleCode, has_own_tensors
 from ._torch_keras import keras_children
 
 
@@ -78,7 +78,7 @@ class _Walk:
             self._repeated += 1
         # Blocks of a list are reported when they ran without attention, so they have a hook in any case.
         for child_name, child in (*keras_children(module, name), *_children(module, name)):
-            if not (is_block(child) if of_list else self._code.may_attend(child)):
+            if self._code.is_layer(child) if of_list else not self._code.may_attend(child):
                 continue
             if id(child) in self._seen:
                 self._repeated += 1

@@ -68,8 +68,10 @@ class PlainCode:
     """Tells which functions of a model's modules are plain; what is outside of modules is looked at once."""
 
     def __init__(self) -> None:
-        self._outside: dict[FunctionType, bool] = {}
+        # What a function mentions; None where it does more, or what it mentions outside of its module does.
+        self._mentions: dict[FunctionType, Mentions | None] = {}
         self._under_way: set[FunctionType] = set()
+        self._again: dict[tuple[type[nn.Module], Any], list[str]] = {}
 
     def is_plain(self, module: nn.Module | None, function: Any) -> bool:
         """Whether a function does no more than call the modules inside this one, add, and multiply by number.
@@ -78,8 +80,8 @@ class PlainCode:
         """
         if not isinstance(function, FunctionType) or function in self._under_way:
             return False
-        mentions = _mentions_of(function.__code__)
-        if mentions is None or not self._is_plain_outside(function, mentions):
+        mentions = self._mentions[function] if function in self._mentions else self._find_mentions(function)
+        if mentions is None:
             return False
         if module is None:
             return mentions.own.keys() <= _OF_TENSORS
@@ -88,32 +90,28 @@ class PlainCode:
         self._under_way.discard(function)
         return answer
 
+    def _find_mentions(self, function: FunctionType) -> Mentions | None:
+        self._mentions[function] = None  # for one that calls itself
+        mentions = _mentions_of(function.__code__)
+        if mentions is not None and self.mentions_are_plain(mentions, function.__globals__):
+            self._mentions[function] = mentions
+        return self._mentions[function]
+
     def are_plain_attributes(self, module: nn.Module, mentions: Mentions) -> bool:
         """Whether what a code mentions of its first argument is plain in this module."""
-        answer = True
+        modules = module._modules
         for name in mentions.own:  # no generator: this runs for every block of every capture
-            answer = answer and self._is_plain_attribute(module, name)
-        return answer
+            if name not in modules and not self._is_plain_attribute(module, name):  # modules are judged by themselves
+                return False
+        return True
 
-    def mentioned_modules(self, module: nn.Module, function: Any) -> Counter[str]:
-        """How often a plain function, and the methods that it calls, mention each attribute of their module."""
-        mentions = _mentions_of(function.__code__) if isinstance(function, FunctionType) else None
-        if mentions is None:
-            return Counter()
-        total = Counter(mentions.own)
-        for name, count in mentions.own.items():
-            method = None if name in module._modules or name in vars(module) else _of_class(type(module), name)
-            if isinstance(method, FunctionType):
-                for inner, times in self.mentioned_modules(module, method).items():
-                    total[inner] += count * times
-        return total
-
-    def _is_plain_outside(self, function: FunctionType, mentions: Mentions) -> bool:
-        answer = self._outside.get(function)
-        if answer is None:
-            self._outside[function] = False  # for one that calls itself
-            answer = self._outside[function] = self.mentions_are_plain(mentions, function.__globals__)
-        return answer
+    def mentioned_again(self, kind: type[nn.Module], function: Any) -> list[str]:
+        """The attributes that a plain function of this class, and the methods that it calls, mention more than once."""
+        found = self._again.get((kind, function))
+        if found is None:
+            total = _mentioned(kind, function)
+            found = self._again[(kind, function)] = [name for name, count in total.items() if count > 1]
+        return found
 
     def mentions_are_plain(self, mentions: Mentions, namespace: dict[str, Any]) -> bool:
         """Whether a code mentions nothing but what is plain, beside the attributes of its first argument."""
@@ -141,6 +139,16 @@ class PlainCode:
         if isinstance(value, FunctionType):
             return (value.__module__, value.__name__) in _ONLY_CALL or self.is_plain(None, value)
         return getattr(value, "__hash__", None) is not None and value in _BUILTINS
+
+
+def _mentioned(kind: type[nn.Module], function: Any) -> Counter[str]:
+    """How often a plain function of this class, and the methods that it calls, mention each attribute."""
+    mentions = _mentions_of(function.__code__) if isinstance(function, FunctionType) else None
+    total = Counter[str]() if mentions is None else Counter(mentions.own)
+    for name, count in list(total.items()):
+        for inner, times in _mentioned(kind, _of_class(kind, name)).items():
+            total[inner] += count * times
+    return total
 
 
 def _of_class(kind: type[nn.Module], name: str) -> Any:

@@ -112,10 +112,19 @@ def _select(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Te
 
 def _getitem(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
     index = args[1] if isinstance(args[1], tuple) else (args[1],)
-    index = tuple(_as_slice_of_features(tag, index, place) for place in range(len(index)))
-    if not all(item is None or item is Ellipsis or isinstance(item, int | slice) for item in index):
+    if not _is_plain(index):
+        index = tuple(_as_slice_of_features(tag, index, place) for place in range(len(index)))
+    if not _is_plain(index):
         return tag.replaced(dims=fresh(out.shape, "unknown"), order="shuffled" if tag.projected else tag.order)
     return indexed(tag, index, out)
+
+
+def _is_plain(index: tuple[Any, ...]) -> bool:
+    """Whether an index is made of numbers, slices, None and an ellipsis."""
+    for item in index:  # no generator: rotary embeddings cut every query and key in halves
+        if not (item is None or item is Ellipsis or isinstance(item, int | slice)):
+            return False
+    return True
 
 
 def _as_slice_of_features(tag: Tag, index: tuple[Any, ...], place: int) -> Any:
@@ -165,6 +174,8 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
             order = worst_order([order, "part"])
     if one_of_many and tag.role is None:  # not the positions that another of them has
         dims = [tuple(Factor(factor.size, factor.kind) for factor in dim) for dim in dims]
+    if key is tag.key and changes is tag.changes:
+        return tag.moved(tuple(dims), order)
     return tag.replaced(dims=tuple(dims), order=order, key=key, changes=changes)
 
 

@@ -136,7 +136,9 @@ def are_weights(*tags: Tag | None) -> bool:
 
 def worst_order(orders: list[Order]) -> Order:
     """The least orderly of several."""
-    return max(orders, key=_ORDER.index, default="whole")
+    if orders.count("whole") == len(orders):
+        return "whole"
+    return max(orders, key=_ORDER.index)
 
 
 # What makes hidden states others: numbers beside those of streams, which count from 0.

@@ -69,14 +69,15 @@ class Tails:
 
     def start(self) -> None:
         """The outermost module begins; hooks of somebody else on what runs in tails might do anything."""
-        everywhere = global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks
-        hooked = (
-            module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
-            for module in self._plan.layers
-        )
-        # One is ours; the others run after it, in the tail.
-        more = (len(module._forward_hooks) > 1 for module in self._plan.attending)
-        self._usable = not everywhere and not any(hooked) and not any(more)
+        self._usable = not (global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks)
+        for module in self._plan.layers:  # no generators: these are half of all modules, once a call
+            if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
+                self._usable = False
+                return
+        for module in self._plan.attending:
+            if len(module._forward_hooks) > 1:  # one is ours; the others run after it, in the tail
+                self._usable = False
+                return
 
     def begin(self, name: str, module: nn.Module) -> None:
         """A module with hooks begins."""
