@@ -271,6 +271,9 @@ def _broadcasts(source: Sequence[int], shape: Sequence[int]) -> bool:
 
 def _stream(table: TagTable, tags: list[Tag]) -> int | None:
     """The source of a sum: projected parts count before others, such as rotary cosines."""
+    first = tags[0].stream
+    if all([tag.stream == first for tag in tags]):
+        return first
     projected = [tag for tag in tags if tag.projected]
     result: int | None = None
     for tag in projected or tags:
@@ -310,14 +313,13 @@ def _joined(
     """A concatenation: the joined dimension is longer, the rest as in the first tagged part."""
     roles = [pair for pair in tagged if pair[1].role is not None]
     tagged = [pair for pair in tagged if not pair[1].only_source] or tagged
-    tag = (roles or tagged)[0][1]
+    tag, tags = (roles or tagged)[0][1], [one for _, one in tagged]
     if tag.only_source:
-        return tag.replaced(stream=_stream(table, [other for _, other in tagged]))
+        return tag.replaced(stream=_stream(table, tags))
     if tag.dims is None:
         return None
-    others = [other for _, other in tagged if other is not tag]
-    stream = _stream(table, [tag, *others])
-    order = worst_order([other.order for _, other in tagged])
+    stream = _stream(table, [tag, *(other for other in tags if other is not tag)])
+    order = worst_order([other.order for other in tags])
     if function in fn.STACK:
         axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % out.dim()
         made: Dim = (Factor(int(out.shape[axis]), _kind_of_stack(tagged, int(out.shape[axis]))),)
@@ -329,7 +331,7 @@ def _joined(
     dims = tag.dims
     for place, size in enumerate(out.shape):
         if size_of(dims[place]) != size:
-            joined = _joined_dim(tag.dims[place], int(size), [one.dims[place] for _, one in tagged if one.dims])
+            joined = _joined_dim(tag.dims[place], int(size), [other.dims[place] for other in tags if other.dims])
             dims = (*dims[:place], joined, *dims[place + 1 :])
     parts = int(out.shape[0]) // max(1, size_of(tag.dims[0]))
     if out.dim() > 2 and _are_chunks(tagged, parts):  # heads in front of the batch

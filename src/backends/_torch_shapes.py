@@ -15,6 +15,8 @@ from . import _torch_functions as fn
 from ._torch_dims import Dim, Dims, Factor, fresh, is_feature, reshaped, resized, size_of
 from ._torch_tags import Order, Softmax, Tag, worst_order
 
+_WHOLE = slice(None)
+_PLAIN = (int, slice)
 Rule = Callable[[Tag, Any, tuple[Any, ...], dict[str, Any], Tensor], "Tag | None"]
 
 
@@ -107,7 +109,7 @@ def _repeat(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Te
 
 def _select(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
     axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
-    return indexed(tag, (slice(None),) * (axis % (out.dim() + 1)) + (0,), out)
+    return indexed(tag, (_WHOLE,) * (axis % (out.dim() + 1)) + (0,), out)
 
 
 def _getitem(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
@@ -122,7 +124,7 @@ def _getitem(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: T
 def _is_plain(index: tuple[Any, ...]) -> bool:
     """Whether an index is made of numbers, slices, None and an ellipsis."""
     for item in index:  # no generator: rotary embeddings cut every query and key in halves
-        if not (item is None or item is Ellipsis or isinstance(item, int | slice)):
+        if not (item is None or item is Ellipsis or isinstance(item, _PLAIN)):
             return False
     return True
 
@@ -146,13 +148,9 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
     """Integers drop a dimension, None adds one, a slice shortens one; part of a sequence is no longer the whole."""
     if tag.dims is None:
         return None
-    used = sum(1 for item in index if item is not None and item is not Ellipsis)
-    filler = (slice(None),) * (len(tag.dims) - used)
-    if Ellipsis in index:
-        place = index.index(Ellipsis)
-        index = index[:place] + filler + index[place + 1 :]
-    else:
-        index = index + filler
+    place = index.index(Ellipsis) if Ellipsis in index else len(index)
+    filler = (_WHOLE,) * (len(tag.dims) - len(index) + index.count(None) + (place < len(index)))
+    index = index[:place] + filler + index[place + 1 :]
     dims: list[Dim] = []
     order, key, changes, axis, one_of_many = tag.order, tag.key, tag.changes, 0, False
     for item in index:
@@ -161,6 +159,9 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
             continue
         dim = tag.dims[axis]
         axis += 1
+        if item is _WHOLE:
+            dims.append(dim)
+            continue
         one_of_many |= isinstance(item, int) and size_of(dim) > 1 and not is_feature(dim)
         kept = None if isinstance(item, int) else resized(dim, len(range(*item.indices(size_of(dim)))))
         if kept is not None:
@@ -183,7 +184,7 @@ def _narrow(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Te
     if tag.dims is None:
         return None
     axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % len(tag.dims)
-    return indexed(tag, (slice(None),) * axis + (slice(0, int(out.shape[axis])),), out)
+    return indexed(tag, (_WHOLE,) * axis + (slice(0, int(out.shape[axis])),), out)
 
 
 def _unfold(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
