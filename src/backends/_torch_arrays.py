@@ -16,10 +16,12 @@ _NUMPY_TYPES = (torch.float64, torch.float32, torch.float16, torch.bool, torch.i
 
 def to_array(tensor: Tensor) -> ArrayLike:
     """The tensor as something that reads as numpy: shared memory on the CPU, copied piecewise from elsewhere."""
-    tensor = tensor.detach()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.device.type != "cpu":
         return DeviceArray(tensor)
-    tensor = tensor.resolve_conj().resolve_neg()
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:
         return BFloat16Array(_frozen(tensor.view(torch.int16).numpy().view(np.uint16)))
     if tensor.dtype not in _NUMPY_TYPES:

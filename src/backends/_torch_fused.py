@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._torch_recorder import Recorder
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class _FusedCall:
     """A call of a fused kernel, as it was made."""
 
