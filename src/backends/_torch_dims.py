@@ -3,11 +3,15 @@
 A linear layer makes a *feature* dimension; splitting it into ``(heads, head_dim)`` gives two feature factors; folding
 heads into the batch gives a dimension of a *plain* factor (batch) and a feature factor (heads). Following the factors
 through the model's views and permutations tells heads from batch and queries from channels without knowing the model.
+
+What is made of the same dimensions in the same way are the same objects: one layer does what the one before it did, and
+finding that again takes less than working it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["plain", "feature", "unknown"]
@@ -61,7 +65,28 @@ def kind_of(dim: Dim) -> Kind:
     return kinds.pop() if len(kinds) == 1 else "unknown"
 
 
-def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
+@lru_cache(maxsize=1024)
+def projected(dims: Dims, size: int, number: int) -> Dims:
+    """The dimensions of a projection: other features at the same positions, and others for each ``number``."""
+    return (*dims[:-1], (Factor(size, "feature"),))
+
+
+@lru_cache(maxsize=1024)
+def part_of(dims: Dims, axis: int, size: int, number: int) -> Dims:
+    """The dimensions of a part along one of them, other features for each ``number``."""
+    return (*dims[:axis], resized(dims[axis], size), *dims[axis + 1 :])
+
+
+@lru_cache(maxsize=1024)
+def swapped(dims: Dims, first: int, second: int) -> Dims:
+    """The dimensions with two of them in each other's place."""
+    result = list(dims)
+    result[first], result[second] = result[second], result[first]
+    return tuple(result)
+
+
+@lru_cache(maxsize=1024)
+def reshaped(dims: Dims, shape: tuple[int, ...]) -> Dims | None:
     """The dimensions after a reshape, factors split and joined as the sizes say; None where they do not line up."""
     old_sizes = [dim[0].size if len(dim) == 1 else size_of(dim) for dim in dims]
     if 0 in shape or 0 in old_sizes:

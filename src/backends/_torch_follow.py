@@ -11,7 +11,7 @@ from torch import Tensor
 from . import _torch_functions as fn
 from ._torch_arrays import data_address, memory_address
 from ._torch_changes import noted, precedence
-from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, is_feature, kind_of, resized, size_of
+from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, is_feature, kind_of, part_of, resized, size_of
 from ._torch_shapes import Rule, indexed
 from ._torch_tags import RESAMPLED, Softmax, Tag, TagTable, worst_order
 
@@ -272,7 +272,7 @@ def _broadcasts(source: Sequence[int], shape: Sequence[int]) -> bool:
 def _stream(table: TagTable, tags: list[Tag]) -> int | None:
     """The source of a sum: projected parts count before others, such as rotary cosines."""
     first = tags[0].stream
-    if all([tag.stream == first for tag in tags]):
+    if all(tag.stream == first for tag in tags):
         return first
     projected = [tag for tag in tags if tag.projected]
     result: int | None = None
@@ -293,9 +293,8 @@ def _follow_parts(
     if tag.role is None and tag.dims is not None and function not in fn.UNBIND and is_feature(tag.dims[axis]):
         # A fused projection of queries, keys and values, once a layer in many models: the same positions, other
         # features. `indexed` would say the same of each part, and take longer.
-        before, dim, after = tag.dims[:axis], tag.dims[axis], tag.dims[axis + 1 :]
-        for part in out:
-            table.set(part, tag.moved((*before, resized(dim, int(part.shape[axis])), *after), tag.order))
+        for number, part in enumerate(out):
+            table.set(part, tag.moved(part_of(tag.dims, axis, int(part.shape[axis]), number), tag.order))
         return
     start = stop = 0
     for part in out:

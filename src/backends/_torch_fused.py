@@ -11,10 +11,9 @@ from torch import Tensor
 
 from attncore.weights import LazyWeights
 
-from ._torch_dims import fitted, fresh, kind_of, size_of
 from ._torch_findings import check_plain_tensor, common_span, dtype_name, mask_or_bias, masks_of, own_copies
 from ._torch_gradient_hooks import OutputGradient
-from ._torch_layout import CannotMapError, Layout, check_mappable, known_dims, layout_of, notes_on_layout
+from ._torch_layout import CannotMapError, Layout, known_dims, mapped
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
 from ._torch_rescaled import Rescaling
@@ -130,16 +129,9 @@ class FusedSites:
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         query_dims = known_dims(query_tag.dims if query_tag else None, query.shape)
         key_dims = known_dims(key_tag.dims if key_tag else None, key.shape)
-        lead = query_dims[:-2]
-        if any(factor.kind == "unknown" for dim in lead for factor in dim):
-            candidate = (
-                fitted(key_dims[:-2], [size_of(dim) for dim in lead]) if len(key_dims) == len(query_dims) else lead
-            )
-            lead = candidate if not any(factor.kind == "unknown" for dim in candidate for factor in dim) else lead
         order = worst_order([tag.order for tag in (query_tag, key_tag) if tag is not None])
-        check_mappable(lead, query_dims[-2], key_dims[-2], order, kind_of(query_dims[-1]))
-        row = query_dims[-2] if len(query_dims) > 2 else fresh((query.shape[-2],), "plain")[0]
-        return layout_of(lead, row, key_dims[-2]), order, notes_on_layout(lead, row, key_dims[-2])
+        layout, uncertain = mapped(query_dims, key_dims, order)
+        return layout, order, uncertain
 
     def _add_fused(
         self, source: str, layout: Layout, order: Any, query: Tensor, key: Tensor, value: Tensor | None,

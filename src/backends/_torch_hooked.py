@@ -28,9 +28,9 @@ def has_own_tensors(module: nn.Module) -> bool:
 class _ModuleClass:
     """What a class of modules says of all its modules.
 
-    ``forward`` is None where it was scripted, and ``body`` is the forward without its decorators. ``calls_forward`` says
-    that a call of the module runs it, ``of_pytorch`` that it is a layer of PyTorch's, ``own_forward`` as PyTorch wrote
-    it.
+    ``forward`` is None where it was scripted, and ``body`` is the forward without its decorators. ``calls_forward``
+    says that a call of the module runs it, ``of_pytorch`` that it is a layer of PyTorch's, and ``own_forward`` that its
+    forward is PyTorch's too.
     """
 
     __slots__ = ("body", "calls_forward", "forward", "is_list", "is_recurrent", "of_pytorch", "own_forward")
@@ -128,7 +128,7 @@ class ModuleCode:
         # The blocks of lists are reported when they show no attention.
         if of_class.is_list or not self._runs_plain(module, of_class.forward):
             return True
-        for child in module._modules.values():  # no generator: this runs for every block of every capture
+        for child in module._modules.values():  # noqa: SIM110 - without a generator: for every block of every capture
             if child is not None and self.may_attend(child):
                 return True
         return False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from torch import Tensor
 
-from ._torch_dims import Dim, Dims, fresh, is_feature, size_of
+from ._torch_dims import Dim, Dims, fitted, fresh, is_feature, kind_of, size_of
 
 Role = Literal["batch", "heads", "row"]
 Part = tuple[int, Role]
@@ -78,6 +78,26 @@ def _resized_parts(planned: tuple[Part, ...], size: int) -> list[Part]:
     if len(heads) != 1 or size % others:
         raise CannotMapError(f"a dimension of {size} does not divide into batch and heads like the query's {planned}")
     return [(size // others if role == "heads" else part, role) for part, role in planned]
+
+
+@lru_cache(maxsize=1024)
+def mapped(query: Dims, key: Dims, order: str) -> tuple[Layout, tuple[str, ...]]:
+    """The layout of queries and keys with these dimensions, and what is not certain about it, in words.
+
+    Raises:
+        CannotMapError: as `check_mappable`.
+    """
+    lead = query[:-2]
+    if _any_unknown(lead) and len(key) == len(query):
+        candidate = fitted(key[:-2], [size_of(dim) for dim in lead])
+        lead = lead if _any_unknown(candidate) else candidate
+    check_mappable(lead, query[-2], key[-2], order, kind_of(query[-1]))
+    row = query[-2] if len(query) > 2 else fresh((size_of(query[-2]),), "plain")[0]
+    return layout_of(lead, row, key[-2]), notes_on_layout(lead, row, key[-2])
+
+
+def _any_unknown(dims: Dims) -> bool:
+    return any(factor.kind == "unknown" for dim in dims for factor in dim)
 
 
 def layout_of(lead: Dims, row: Dim, key: Dim = ()) -> Layout:

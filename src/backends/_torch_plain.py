@@ -100,7 +100,7 @@ class PlainCode:
     def are_plain_attributes(self, module: nn.Module, mentions: Mentions) -> bool:
         """Whether what a code mentions of its first argument is plain in this module."""
         modules = module._modules
-        for name in mentions.own:  # no generator: this runs for every block of every capture
+        for name in mentions.own:  # noqa: SIM110 - without a generator: for every block of every capture
             if name not in modules and not self._is_plain_attribute(module, name):  # modules are judged by themselves
                 return False
         return True

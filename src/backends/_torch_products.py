@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._torch_arrays import memory_address
-from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of
+from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of, projected
 from ._torch_einsum import follow_einsum
 from ._torch_findings import CHAINED
 from ._torch_follow import projected_dims
@@ -95,9 +95,10 @@ class Products:
             tag = self.hidden_states(source, tag)
         shape = out.shape
         if feature_axes == (-1,) and tag.dims is not None and len(tag.dims) == len(shape):
-            dims = (*tag.dims[:-1], (Factor(int(shape[-1]), "feature"),))
+            dims = projected(tag.dims, int(shape[-1]), tag.projections)
         else:
             dims = projected_dims(tag, source.shape, shape, feature_axes)
+        tag.projections += 1
         # Projecting makes hidden states of whatever came before: a sequence cut before it is whole again.
         self.table.set(out, Tag(dims, self.table.source_of(tag), True))
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
-from ._torch_dims import Dim, Dims, Factor, fresh, is_feature, reshaped, resized, size_of
+from ._torch_dims import Dim, Dims, Factor, fresh, is_feature, reshaped, resized, size_of, swapped
 from ._torch_tags import Order, Softmax, Tag, worst_order
 
 _WHOLE = slice(None)
@@ -52,15 +52,13 @@ def _transpose(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out:
     if tag.dims is None:
         return None
     rank = len(tag.dims)
-    if fn.name_of(function) in ("t", "adjoint"):
+    if len(args) == 3:
+        axes = args[1:]
+    elif fn.name_of(function) in ("t", "adjoint"):
         axes = (-2, -1) if rank > 1 else (0, 0)
     else:
-        given = [*args[1:3], *kwargs.values()]
-        axes = (given[0], given[1])
-    first, second = axes[0] % rank, axes[1] % rank
-    dims = list(tag.dims)
-    dims[first], dims[second] = dims[second], dims[first]
-    return tag.moved(tuple(dims), tag.order)
+        axes = (*args[1:], *kwargs.values())
+    return tag.moved(swapped(tag.dims, axes[0] % rank, axes[1] % rank), tag.order)
 
 
 def _matrix_transpose(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
@@ -123,7 +121,7 @@ def _getitem(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: T
 
 def _is_plain(index: tuple[Any, ...]) -> bool:
     """Whether an index is made of numbers, slices, None and an ellipsis."""
-    for item in index:  # no generator: rotary embeddings cut every query and key in halves
+    for item in index:  # noqa: SIM110 - without a generator: rotary embeddings cut every query and key in halves
         if not (item is None or item is Ellipsis or isinstance(item, _PLAIN)):
             return False
     return True

@@ -82,6 +82,7 @@ class Tag:
     ``role`` is set on scores and softmax outputs, with ``key`` the factor of their key dimension. ``pooled`` holds the
     rows and the record of a pooling that made this tensor. ``span`` is (start, stop, length) of a part of a sequence.
     ``activated`` says that an activation lies behind it: what is projected from it is another hidden state.
+    ``projections`` counts those from it.
     """
 
     dims: Dims | None
@@ -96,6 +97,7 @@ class Tag:
     pooled: tuple[Dim, Any] | None = None
     span: tuple[int, int, int] | None = None
     activated: bool = False
+    projections: int = 0
 
     @property
     def only_source(self) -> bool:
