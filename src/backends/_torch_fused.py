@@ -26,18 +26,29 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, slots=True)
 class _FusedCall:
-    """A call of a fused kernel, as it was made."""
+    """A call of a fused kernel, as it was made; ``out`` where it is needed."""
 
-    given: dict[str, Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
     out: Tensor | None
     dtype: torch.dtype
     place: Place
     kind_hint: Literal["self", "cross"] | None
-    versions: tuple[int, ...]
+    versions: list[int]
 
 
-def _versions(given: dict[str, Any]) -> tuple[int, ...]:
-    return version_of(given["query"]), version_of(given["key"]), version_of(given.get("attn_mask"))
+_ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+
+
+def _named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `scaled_dot_product_attention` by name."""
+    return dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
+
+
+def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+    """How often each tensor that the weights depend on was written to: all but the value."""
+    versions = [version_of(part) for part in (*args[:2], *args[3:4])]
+    return versions + [version_of(part) for name, part in kwargs.items() if name != "value"]
 
 
 class FusedSites:
@@ -68,13 +79,14 @@ class FusedSites:
         shape = tuple(int(size) for size in shape) if shape is not None else None
         self.recorder.refuse(self.place, what, reason, shape, opaque=opaque)
 
-    def fused(self, given: dict[str, Any], out: Tensor) -> None:
+    def fused(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> None:
         """`scaled_dot_product_attention`: the weights follow from its arguments."""
         options = self.recorder.options
         kept_out = out if options.grad else None
-        if not options.values and not options.grad:
-            given["value"] = None  # or the noted call would keep it alive
-        self._pending.append(_FusedCall(given, kept_out, out.dtype, self.place, self.kind_hint, _versions(given)))
+        if not options.values and not options.grad:  # the noted call must not keep it alive
+            args, kwargs = (), {**_named(args, kwargs), "value": None}
+        versions = _versions(args, kwargs)
+        self._pending.append(_FusedCall(args, kwargs, kept_out, out.dtype, self.place, self.kind_hint, versions))
         if self._at_once:
             self.work_out()
 
@@ -87,12 +99,13 @@ class FusedSites:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             for call in calls:
                 self._replayed, self.kind_hint = call.place, call.kind_hint
+                given = _named(call.args, call.kwargs)
                 try:
-                    if _versions(call.given) != call.versions:
+                    if _versions(call.args, call.kwargs) != call.versions:
                         raise CannotMapError(f"the memory of its query, key or mask {REASON}")
-                    self._fused(call.given, call.out, call.dtype)
+                    self._fused(given, call.out, call.dtype)
                 except CannotMapError as reason:
-                    self.refuse("scaled_dot_product_attention", str(reason), call.given["query"].shape)
+                    self.refuse("scaled_dot_product_attention", str(reason), given["query"].shape)
         self._replayed, self.kind_hint = None, hint
 
     def _fused(self, given: dict[str, Any], out: Tensor | None, dtype: torch.dtype) -> None:

@@ -32,7 +32,7 @@ class Gradients:
     output: Tensor | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Record:
     """One attention as it was seen; tensors are (batch, heads, length, …)."""
 

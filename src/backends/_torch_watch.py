@@ -226,8 +226,7 @@ class Watcher(TorchFunctionMode):
             self.sites.softmax(source, tag, out, axis if axis < 0 else axis - out.dim(), self._is_parameter(source))
 
     def _attention(self, table: TagTable, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-        names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
-        self.sites.fused(dict(zip(names, args, strict=False)) | kwargs, out)
+        self.sites.fused(args, kwargs, out)
 
     def _flex(self, table: TagTable, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         parts = out if isinstance(out, tuple) else (out,)
