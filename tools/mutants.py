@@ -203,8 +203,8 @@ MUTANTS = (
     Mutant(
         "PyTorch: a block taken to call its attention once",
         "src/backends/_torch_hooked.py",
-        "            if count > 1 and child is not None and self.may_attend(child):",
-        "            if False:",
+        "        for name in self._plain.mentioned_again(type(module), forward):",
+        "        for name in ():",
         _TAILS,
     ),
     Mutant(
@@ -217,8 +217,8 @@ MUTANTS = (
     Mutant(
         "PyTorch: somebody's hooks on layers overlooked",
         "src/backends/_torch_tails.py",
-        "self._usable = not everywhere and not any(hooked) and",
-        "self._usable = not everywhere and",
+        "            if module._forward_hooks or module._forward_pre_hooks or",
+        "            if",
         _TAILS,
     ),
     Mutant(
@@ -276,6 +276,28 @@ MUTANTS = (
         'nothing is done when that is so already."""\n        self._release()',
         'nothing is done when that is so already."""',
         _REST,
+    ),
+    # What is found once for all layers is still told apart.
+    Mutant(
+        "PyTorch: all projections of a tensor taken for the same features",
+        "src/backends/_torch_products.py",
+        "        tag.projections += 1\n",
+        "",
+        ("tests/torch/test_torch_dims.py",),
+    ),
+    Mutant(
+        "PyTorch: all parts of a fused projection taken for the same features",
+        "src/backends/_torch_follow.py",
+        "part_of(tag.dims, axis, int(part.shape[axis]), number)",
+        "part_of(tag.dims, axis, int(part.shape[axis]), 0 * number)",
+        ("tests/torch/test_torch_dims.py",),
+    ),
+    Mutant(
+        "PyTorch: a tensor given back as it is taken for a new one",
+        "src/backends/_torch_follow.py",
+        "        return  # the same tensor, as `to` returns that of the right type\n",
+        "        tagged[0][1].written = False\n",
+        ("tests/torch/test_torch_written.py",),
     ),
     # The model stays as it was, and calls are told apart.
     Mutant(

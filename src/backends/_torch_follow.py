@@ -15,13 +15,16 @@ from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, is_feature, kin
 from ._torch_shapes import Rule, indexed
 from ._torch_tags import RESAMPLED, Softmax, Tag, TagTable, worst_order
 
+# A tuple: a union of types would be made anew at each use, for every operation of the model.
+_LISTS = (list, tuple)
+
 
 def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
     """The tensors among arguments, also those inside lists."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, _LISTS):
             yield from (part for part in value if isinstance(part, Tensor))
 
 
@@ -185,7 +188,7 @@ def _tagged(table: TagTable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
             tag = get(value)
             if tag is not None:
                 tagged.append((value, tag))
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, _LISTS):
             tagged += [(part, tag) for part in tensors_in(value) if (tag := get(part)) is not None]
     return tagged
 

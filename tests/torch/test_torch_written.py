@@ -220,3 +220,23 @@ def test_results_that_are_written_over_between_calls(how: str) -> None:
     assert [entry.status for entry in trace.coverage] == ["rejected"]
     reference = (model.q(x).double() @ model.k(x).double().mT / DIM**0.5).softmax(-1).detach().numpy()
     assert np.abs(np.asarray(trace[0].weights)[0, 0] - reference).max() <= 1e-6
+
+
+def test_a_cache_that_is_read_through_a_cast() -> None:
+    """A cast to the type that a tensor has gives the tensor itself, which the next call writes over."""
+
+    class Caching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.k, self.keys = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM), torch.zeros(LENGTH, DIM)
+
+        def forward(self, x: Tensor) -> Tensor:
+            keys = self.keys.copy_(self.k(x)).to(x.dtype)
+            return F.scaled_dot_product_attention(*(each[None, None] for each in (self.q(x), keys, x)))[0, 0]
+
+    model, x = Caching().eval(), torch.randn(LENGTH, DIM)
+    with torch.no_grad():
+        trace = attncore.trace(model, x, keep="qk")
+        model(torch.randn(LENGTH, DIM))
+    reference = (model.q(x).double() @ model.k(x).double().mT / DIM**0.5).softmax(-1).detach().numpy()
+    assert np.abs(np.asarray(trace[0].weights)[0, 0] - reference).max() <= 1e-6
