@@ -139,7 +139,7 @@ def main() -> None:
     print("{:10} {:>6} {:>9} {:>6} {:>12} {:>9} {:>8} {:>6} {:>14}".format(*titles))
     for model in arguments.models:
         for length in arguments.lengths:
-            line = row(model, length, arguments.rounds or max(6, 8192 // length))
+            line = row(model, length, arguments.rounds or max(8, 200 * 128**2 // length**2))
             rows.append(line)
             print(
                 f"{model:10} {length:6} {line['plain_ms']:6.0f} ms {line['qk_by_plain']:6.3f} "
