@@ -147,7 +147,8 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
     if tag.dims is None:
         return None
     place = index.index(Ellipsis) if Ellipsis in index else len(index)
-    filler = (_WHOLE,) * (len(tag.dims) - len(index) + index.count(None) + (place < len(index)))
+    named = [item for item in index if item is not None and item is not Ellipsis]
+    filler = (_WHOLE,) * (len(tag.dims) - len(named))
     index = index[:place] + filler + index[place + 1 :]
     dims: list[Dim] = []
     order, key, changes, axis, one_of_many = tag.order, tag.key, tag.changes, 0, False
