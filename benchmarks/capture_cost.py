@@ -162,7 +162,8 @@ def main() -> None:
         known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         which = "rows_memory_stays" if arguments.memory_stays else "rows"
         RESULTS.parent.mkdir(exist_ok=True)
-        result = {"environment": environment, which: replaced(known.get(which, []), rows)}
+        same = known.get("environment") == environment
+        result = {"environment": environment, which: replaced(known.get(which, []) if same else [], rows)}
         RESULTS.write_text(json.dumps(known | result, indent=1) + "\n")
 
 
