@@ -287,7 +287,7 @@ MUTANTS = (
     ),
     Mutant(
         "PyTorch: all parts of a fused projection taken for the same features",
-        "src/backends/_torch_follow.py",
+        "src/backends/_torch_joins.py",
         "part_of(tag.dims, axis, int(part.shape[axis]), number)",
         "part_of(tag.dims, axis, int(part.shape[axis]), 0 * number)",
         ("tests/torch/test_torch_dims.py",),

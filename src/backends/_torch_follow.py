@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
-from ._torch_arrays import data_address, memory_address
 from ._torch_changes import noted, precedence
-from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, is_feature, kind_of, part_of, resized, size_of
-from ._torch_shapes import Rule, indexed
+from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, kind_of, resized, size_of
+from ._torch_shapes import Rule
 from ._torch_tags import RESAMPLED, Softmax, Tag, TagTable, worst_order
 
 # A tuple: a union of types would be made anew at each use, for every operation of the model.
@@ -38,16 +37,16 @@ def follow_rule(
         if isinstance(source, torch.nn.Parameter) and isinstance(out, Tensor):
             table.set(out, Tag(dims=None, parameter=True))
             return
-        known, tag = tag, _hidden_states(table, function, source, out, tag)
+        known, tag = tag, hidden_states(table, function, source, out, tag)
         if tag is None:
             if known is not None and isinstance(out, Tensor) and out.is_floating_point():
                 table.set(out, known)
             return
     if isinstance(out, Tensor) and (out.dtype.is_floating_point or out.dtype.is_complex):
-        _set(table, out, rule(tag, function, args, kwargs, out), function)
+        set_tag(table, out, rule(tag, function, args, kwargs, out), function)
 
 
-def _hidden_states(table: TagTable, function: Any, source: Any, out: Any, known: Tag | None) -> Tag | None:
+def hidden_states(table: TagTable, function: Any, source: Any, out: Any, known: Tag | None) -> Tag | None:
     """Tag hidden states that come from outside when they are cut into heads or into parts, so that both are known."""
     if (
         not isinstance(source, Tensor)
@@ -69,7 +68,7 @@ def _hidden_states(table: TagTable, function: Any, source: Any, out: Any, known:
 
 def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
     """Tag the result of an operation that keeps positions where they are from all its arguments."""
-    tagged = _tagged(table, args, kwargs)
+    tagged = tagged_in(table, args, kwargs)
     if len(tagged) == 1 and out is tagged[0][0] and tagged[0][1].role is None:
         return  # the same tensor, as `to` returns that of the right type
     if len(tagged) == 1 and isinstance(out, Tensor) and _unchanged(*tagged[0], out):
@@ -80,7 +79,7 @@ def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwa
     if both is not None and not fn.is_in_place(function):
         table.set(out, both)
     elif tagged and isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
-        _set(table, out, _elementwise(table, tagged, function, args, kwargs, out), function)
+        set_tag(table, out, _elementwise(table, tagged, function, args, kwargs, out), function)
     elif not tagged and args and isinstance(args[0], torch.nn.Parameter) and isinstance(out, Tensor):
         table.set(out, Tag(dims=None, parameter=True))
 
@@ -147,23 +146,6 @@ def _sum_of_two(table: TagTable, tagged: list[tuple[Tensor, Tag]], out: Any) -> 
     return Tag(main.dims, stream, main.projected, order, key=main.key, pooled=main.pooled, span=main.span)
 
 
-def follow_parts(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-    """Tag the parts of a split."""
-    source = args[0]
-    tag = table.get(source)
-    if tag is not None and tag.only_source:
-        tag = _hidden_states(table, function, source, out[0], tag) if len(out) else None
-    if tag is not None and tag.dims is not None:
-        _follow_parts(table, function, args, kwargs, out, source, tag)
-
-
-def follow_joined(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-    """Tag a concatenation or a stack."""
-    tagged = _tagged(table, args, kwargs)
-    if tagged and isinstance(out, Tensor):
-        _set(table, out, _joined(table, tagged, function, args, kwargs, out), function)
-
-
 def follow_ordered(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
     """Tag what was sorted: scores and weights are still such, but no longer in the order of their keys."""
     source, values = args[0] if args else kwargs.get("input"), out if isinstance(out, Tensor) else out[0]
@@ -179,7 +161,8 @@ def follow_ordered(table: TagTable, function: Any, args: tuple[Any, ...], kwargs
     table.set(values, tag.replaced(dims=tuple(dims), key=key, order=order, written=False))
 
 
-def _tagged(table: TagTable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Tensor, Tag]]:
+def tagged_in(table: TagTable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Tensor, Tag]]:
+    """The tensors among arguments of which something is known, each with its tag."""
     # A loop of its own, since this runs for every operation of the model.
     tagged: list[tuple[Tensor, Tag]] = []
     get = table.get
@@ -193,7 +176,8 @@ def _tagged(table: TagTable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
     return tagged
 
 
-def _set(table: TagTable, out: Tensor, tag: Tag | None, function: Any) -> None:
+def set_tag(table: TagTable, out: Tensor, tag: Tag | None, function: Any) -> None:
+    """Tag a result, and note when its key dimension is lost; nothing is done without a tag."""
     if tag is not None:
         if tag.role is not None:
             _check_key(tag, fn.name_of(function))
@@ -226,7 +210,7 @@ def _elementwise(
         main_tensor, main = (projected or same or [pair for pair in tagged if pair[1].dims is not None] or tagged)[0]
         others = [tag for _, tag in tagged if tag is not main]
     if main.only_source and tuple(main_tensor.shape) == shape:
-        return main.replaced(stream=_stream(table, [main, *others]))
+        return main.replaced(stream=common_stream(table, [main, *others]))
     if main.dims is None:
         return None
     if tuple(main_tensor.shape) != shape:
@@ -234,7 +218,7 @@ def _elementwise(
             return None if others else _resampled(table, main, main.dims, shape)
         main = main.replaced(dims=fitted(main.dims, shape))
     tag = main.replaced(
-        stream=_stream(table, [main, *others]),
+        stream=common_stream(table, [main, *others]),
         projected=main.projected or any(other.projected for other in others),
         order=worst_order([main.order, *(other.order for other in others if _counts(other, main))]),
         written=False,
@@ -272,7 +256,7 @@ def _broadcasts(source: Sequence[int], shape: Sequence[int]) -> bool:
     return all(mine in (1, theirs) for mine, theirs in ends)
 
 
-def _stream(table: TagTable, tags: list[Tag]) -> int | None:
+def common_stream(table: TagTable, tags: list[Tag]) -> int | None:
     """The source of a sum: projected parts count before others, such as rotary cosines."""
     first = tags[0].stream
     if all(tag.stream == first for tag in tags):
@@ -283,99 +267,6 @@ def _stream(table: TagTable, tags: list[Tag]) -> int | None:
         if tag.stream is not None:
             result = tag.stream if result is None else table.merged_stream(result, tag.stream)
     return result
-
-
-def _follow_parts(
-    table: TagTable, function: Any, args: tuple[Any, ...], kwargs: Any, out: Any, tensor: Tensor, tag: Tag
-) -> None:
-    """The parts of a split: features may be split freely, a split sequence is in parts."""
-    default = 0 if function in fn.UNBIND or fn.name_of(function) in ("chunk", "split", "tensor_split") else -1
-    position = 1 if function in fn.UNBIND else 2
-    axis = kwargs.get("dim", args[position] if len(args) > position else default)
-    axis = int(axis) % tensor.dim()
-    if tag.role is None and tag.dims is not None and function not in fn.UNBIND and is_feature(tag.dims[axis]):
-        # A fused projection of queries, keys and values, once a layer in many models: the same positions, other
-        # features. `indexed` would say the same of each part, and take longer.
-        for number, part in enumerate(out):
-            table.set(part, tag.moved(part_of(tag.dims, axis, int(part.shape[axis]), number), tag.order))
-        return
-    start = stop = 0
-    for part in out:
-        item: Any = 0 if function in fn.UNBIND else slice(0, int(part.shape[axis]))
-        result = indexed(tag, (slice(None),) * axis + (item,), part)
-        if result is not None and tag.order == "whole" and result.order == "part":
-            start, stop = stop, stop + int(part.shape[axis])
-            result = result.replaced(span=(start, stop, int(tensor.shape[axis])))
-        _set(table, part, result, function)
-
-
-def _joined(
-    table: TagTable, tagged: list[tuple[Tensor, Tag]], function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor
-) -> Tag | None:
-    """A concatenation: the joined dimension is longer, the rest as in the first tagged part."""
-    roles = [pair for pair in tagged if pair[1].role is not None]
-    tagged = [pair for pair in tagged if not pair[1].only_source] or tagged
-    tag, tags = (roles or tagged)[0][1], [one for _, one in tagged]
-    if tag.only_source:
-        return tag.replaced(stream=_stream(table, tags))
-    if tag.dims is None:
-        return None
-    stream = _stream(table, [tag, *(other for other in tags if other is not tag)])
-    order = worst_order([other.order for other in tags])
-    if function in fn.STACK:
-        axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % out.dim()
-        made: Dim = (Factor(int(out.shape[axis]), _kind_of_stack(tagged, int(out.shape[axis]))),)
-        dims: Dims = (*tag.dims[:axis], made, *tag.dims[axis:])
-        return tag.replaced(dims=dims, stream=stream, order=order, written=False)
-    if len(tag.dims) != out.dim():
-        return None
-    key_axis = tag.key_axis()
-    dims = tag.dims
-    for place, size in enumerate(out.shape):
-        if size_of(dims[place]) != size:
-            joined = _joined_dim(tag.dims[place], int(size), [other.dims[place] for other in tags if other.dims])
-            dims = (*dims[:place], joined, *dims[place + 1 :])
-    parts = int(out.shape[0]) // max(1, size_of(tag.dims[0]))
-    if out.dim() > 2 and _are_chunks(tagged, parts):  # heads in front of the batch
-        dims = ((Factor(parts, "feature"), *tag.dims[0]), *dims[1:])
-    key = tag.key
-    if key_axis is not None and dims[key_axis] is not tag.dims[key_axis]:
-        key = dims[key_axis][0]  # a sink's column beside the scores, or scores of several kinds of keys
-        if isinstance(tag.role, Softmax):
-            tag = tag.replaced(role=None)
-            key = None
-    return tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False)
-
-
-def _kind_of_stack(tagged: list[tuple[Tensor, Tag]], size: int) -> Kind:
-    """What several tensors stacked make: heads, if they are several features of the same positions."""
-    if len(tagged) == size > 1 and all(_same_positions(tagged[0][1], other) for _, other in tagged[1:]):
-        return "feature"
-    return "plain" if tagged[0][1].order == "whole" else "unknown"
-
-
-def _same_positions(one: Tag, other: Tag) -> bool:
-    """Whether two tensors hold different features, or attention of different heads, at the same positions."""
-    known = one.dims is not None and other.dims is not None and one.projected and other.projected
-    whole = one.order == other.order == "whole" and one.stream == other.stream
-    return known and whole and one is not other and (one.dims or ())[:-1] == (other.dims or ())[:-1]
-
-
-def _are_chunks(tagged: list[tuple[Tensor, Tag]], parts: int) -> bool:
-    """Whether these are chunks of the features of one tensor."""
-    if not len(tagged) == parts > 1:
-        return False
-    (first, tag), *rest = tagged
-    address = memory_address(first)
-    return all(
-        _same_positions(tag, other) and memory_address(part) == address and data_address(part) != data_address(first)
-        for part, other in rest
-    )
-
-
-def _joined_dim(dim: Dim, size: int, parts: list[Dim]) -> Dim:
-    """A dimension joined of several: positions if any part is positions."""
-    return (Factor(size, "plain" if any(kind_of(part) == "plain" for part in parts) else kind_of(dim)),)
 
 
 def projected_dims(

@@ -10,7 +10,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ._torch_dims import Dim, Dims, fitted, fresh, is_feature, kind_of, size_of
+from ._torch_dims import Dim, Dims, Kind, fitted, fresh, is_feature, kind_of, size_of
 
 Role = Literal["batch", "heads", "row"]
 Part = tuple[int, Role]
@@ -100,15 +100,20 @@ def _any_unknown(dims: Dims) -> bool:
     return any(factor.kind == "unknown" for dim in dims for factor in dim)
 
 
+def _holds(kind: Kind, dims: Dims) -> bool:
+    """Whether there is a factor of this kind longer than 1."""
+    return any(factor.kind == kind for dim in dims for factor in dim if factor.size > 1)
+
+
 def layout_of(lead: Dims, row: Dim, key: Dim = ()) -> Layout:
     """The layout that the factors' kinds imply, or the field's convention where they are unknown.
 
     The convention: (batch, heads, …); of more than two dimensions the last is heads; a single one is the batch.
     """
-    has_heads = any(factor.kind == "feature" for dim in lead for factor in dim if factor.size > 1)
+    has_heads = _holds("feature", lead)
     parts = [_lead_parts(dim, axis, lead, has_heads) for axis, dim in enumerate(lead)]
     # Query heads packed into the query dimension (decoding with grouped queries); but positions may be features too.
-    packed = any(factor.kind == "feature" for factor in row if factor.size > 1) and not is_feature(key)
+    packed = _holds("feature", (row,)) and not is_feature(key)
     if packed:
         row_parts: tuple[Part, ...] = tuple(
             (factor.size, "heads" if factor.kind == "feature" else "row") for factor in row
@@ -120,9 +125,8 @@ def layout_of(lead: Dims, row: Dim, key: Dim = ()) -> Layout:
 
 def notes_on_layout(lead: Dims, row: Dim, key: Dim) -> tuple[str, ...]:
     """What is not certain about which dimension is which, in words."""
-    unknown = any(factor.kind == "unknown" for dim in lead for factor in dim if factor.size > 1)
     notes = []
-    if unknown and len(lead) > 1 and not any(is_feature(dim) for dim in lead):
+    if _holds("unknown", lead) and len(lead) > 1 and not any(is_feature(dim) for dim in lead):
         notes.append("which dimension counts the heads could not be seen; the one before the queries is taken for it")
     if is_feature(row) and is_feature(key) and len(lead) > 1 and not any(is_feature(dim) for dim in lead):
         notes.append("queries and keys are parts of one position's features, such as its heads, and no positions")
@@ -158,6 +162,5 @@ def check_mappable(lead: Dims, row: Dim, key: Dim, order: str, contracted: str =
         raise CannotMapError(
             "positions were sorted, hashed or gathered before the softmax, so rows are not in token order"
         )
-    unknown = any(factor.kind == "unknown" for dim in lead for factor in dim if factor.size > 1)
-    if len(lead) > 2 and (unknown or order == "part"):
+    if len(lead) > 2 and (order == "part" or _holds("unknown", lead)):
         raise CannotMapError("attention within blocks of the sequence whose place in it is not known")

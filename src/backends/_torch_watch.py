@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from types import FrameType, FunctionType
 from typing import Any
 
@@ -20,13 +20,12 @@ from ._torch_arrays import OWN_CLASSES
 from ._torch_follow import (
     follow_activation,
     follow_arithmetic,
-    follow_joined,
     follow_ordered,
-    follow_parts,
     follow_rule,
     follow_write,
     tensors_in,
 )
+from ._torch_joins import follow_joined, follow_parts
 from ._torch_products import Products
 from ._torch_shapes import RULES
 from ._torch_sites import Sites
@@ -59,6 +58,27 @@ def _writes(func: Any, kwargs: dict[str, Any]) -> bool:
     """Whether a call writes where it was told to: with ``out=``, or with ``inplace=True``."""
     idle = func in fn.DROPOUT and not kwargs.get("training", True)
     return "out" in kwargs or (bool(kwargs.get("inplace")) and not idle)
+
+
+@lru_cache(maxsize=1024)
+def _usual_action(func: Any) -> Action:
+    """What to do about a function that no watcher has an action of its own for; found out once in a process."""
+    name = fn.name_of(func)
+    if func in RULES:
+        return (WRITING if fn.is_in_place(func) else FOLLOWED, partial(follow_rule, RULES[func]))
+    if func in fn.SPLIT or func in fn.UNBIND:
+        return (FOLLOWED, follow_parts)
+    if func in fn.CONCATENATE or func in fn.STACK:
+        return (FOLLOWED, follow_joined)
+    if fn.is_in_place(func):
+        return (WRITING, None if name == "__setitem__" or func in fn.ENDS else follow_arithmetic)
+    if name == "__get__" or func in fn.ENDS:
+        return (IGNORED, None)
+    if func in fn.ACTIVATIONS or func in fn.DROPOUT:
+        return (FOLLOWED, follow_activation)
+    if fn.is_unknown_attention(func):
+        return (UNKNOWN_KERNEL, None)
+    return (FOLLOWED, follow_arithmetic)
 
 
 class Watcher(TorchFunctionMode):
@@ -187,24 +207,9 @@ class Watcher(TorchFunctionMode):
 
     def _action(self, func: Any) -> Action:
         """What to do about a function, found out once."""
-        name = fn.name_of(func)
         if type(func).__name__ == "FlexAttentionHOP":
             return (SITE, self._flex)
-        if func in RULES:
-            return (WRITING if fn.is_in_place(func) else FOLLOWED, partial(follow_rule, RULES[func]))
-        if func in fn.SPLIT or func in fn.UNBIND:
-            return (FOLLOWED, follow_parts)
-        if func in fn.CONCATENATE or func in fn.STACK:
-            return (FOLLOWED, follow_joined)
-        if fn.is_in_place(func):
-            return (WRITING, None if name == "__setitem__" or func in fn.ENDS else follow_arithmetic)
-        if name == "__get__" or func in fn.ENDS:
-            return (IGNORED, None)
-        if func in fn.ACTIVATIONS or func in fn.DROPOUT:
-            return (FOLLOWED, follow_activation)
-        if fn.is_unknown_attention(func):
-            return (UNKNOWN_KERNEL, None)
-        return (FOLLOWED, follow_arithmetic)
+        return _usual_action(func)
 
     def _before_write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Save what is kept of a tensor that the model is about to overwrite, and mark the tensor."""

@@ -8,7 +8,8 @@ import torch.nn.functional as F  # noqa: N812 - what everybody calls it
 from torch import Tensor
 
 from attncore.backends._torch_dims import Dims, fresh, size_of
-from attncore.backends._torch_follow import follow_parts, follow_rule
+from attncore.backends._torch_follow import follow_rule
+from attncore.backends._torch_joins import follow_parts
 from attncore.backends._torch_products import Products
 from attncore.backends._torch_shapes import RULES
 from attncore.backends._torch_tags import Tag, TagTable
