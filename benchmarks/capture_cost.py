@@ -2,6 +2,7 @@
 
 Each round runs every way once, in a random order, and the table shows medians of the ratios within rounds, so that
 a machine that is slow for a while slows all of them, and none always runs after the one that leaves the most memory.
+One of the ways is no capture but hooks and a function mode that only hold what the kernel is given: the least of it.
 Usage: ``python benchmarks/capture_cost.py [--memory-stays] [--write]``. With ``--memory-stays`` the C library keeps
 all freed memory for the process in place of giving most of it back, as allocators made for such work do.
 """
@@ -24,6 +25,7 @@ from typing import Any
 
 import torch
 import transformers
+from bare_capture import bare_capture
 
 import attncore
 
@@ -31,6 +33,20 @@ RESULTS = Path(__file__).parent / "results" / "capture_cost.json"
 # What glibc reads when a process starts.
 MEMORY_STAYS = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 30)}
 Way = Callable[[], Any]
+# What is printed: the title, the figure, the width and the format.
+COLUMNS = (
+    ("model", "model", 10, ""),
+    ("tokens", "tokens", 6, ""),
+    ("plain ms", "plain_ms", 9, ".0f"),
+    ("q,k", "qk_by_plain", 7, ".3f"),
+    ("more ms", "qk_more_ms", 8, ".1f"),
+    ("pages ms", "qk_fresh_memory_ms", 9, ".1f"),
+    ("bare", "bare_by_plain", 7, ".3f"),
+    ("q,k no v", "qk_without_v_by_plain", 9, ".3f"),
+    ("weights", "weights_by_plain", 8, ".3f"),
+    ("eager", "eager_by_plain", 7, ".3f"),
+    ("weights/eager", "weights_by_eager", 14, ".3f"),
+)
 
 
 def build(name: str, length: int) -> tuple[Any, Any]:
@@ -57,6 +73,7 @@ def ways_of(name: str, length: int) -> dict[str, Way]:
     inputs = {"input_ids": ids, "use_cache": False} if name == "gpt2" else {"input_ids": ids}
     return {
         "plain": lambda: sdpa(**inputs),
+        "bare hooks and mode": bare_capture(sdpa, inputs),
         "keep q,k": lambda: attncore.trace(sdpa, inputs, keep="qk"),
         "keep q,k without v": lambda: attncore.trace(sdpa, inputs, keep="qk", values=False),
         "keep weights": lambda: attncore.trace(sdpa, inputs, keep="weights"),
@@ -105,6 +122,11 @@ def ratio(seconds: dict[str, list[float]], way: str, base: str) -> float:
     return statistics.median(a / b for a, b in zip(seconds[way], seconds[base], strict=True))
 
 
+def more_ms(seconds: dict[str, list[float]], way: str, base: str) -> float:
+    """The median over rounds of how many milliseconds one way takes more than another."""
+    return 1000 * statistics.median(a - b for a, b in zip(seconds[way], seconds[base], strict=True))
+
+
 def row(model: str, length: int, rounds: int) -> dict[str, Any]:
     """One line of the table."""
     with torch.no_grad():
@@ -115,6 +137,8 @@ def row(model: str, length: int, rounds: int) -> dict[str, Any]:
         "tokens": length,
         "plain_ms": 1000 * statistics.median(seconds["plain"]),
         "qk_by_plain": ratio(seconds, "keep q,k", "plain"),
+        "qk_more_ms": more_ms(seconds, "keep q,k", "plain"),
+        "bare_by_plain": ratio(seconds, "bare hooks and mode", "plain"),
         "qk_fresh_memory_ms": 1000 * more_pages * seconds_of_a_page(),
         "qk_without_v_by_plain": ratio(seconds, "keep q,k without v", "plain"),
         "weights_by_plain": ratio(seconds, "keep weights", "plain"),
@@ -140,18 +164,12 @@ def main() -> None:
     if arguments.memory_stays and not MEMORY_STAYS.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MEMORY_STAYS})
     rows = []
-    titles = ("model", "tokens", "plain", "q,k", "fresh memory", "q,k no v", "weights", "eager", "weights/eager")
-    print("{:10} {:>6} {:>9} {:>6} {:>12} {:>9} {:>8} {:>6} {:>14}".format(*titles))
+    print(" ".join(f"{title:>{width}}" for title, _, width, _ in COLUMNS))
     for model in arguments.models:
         for length in arguments.lengths:
             line = row(model, length, arguments.rounds or rounds_of(length))
             rows.append(line)
-            print(
-                f"{model:10} {length:6} {line['plain_ms']:6.0f} ms {line['qk_by_plain']:6.3f} "
-                f"{line['qk_fresh_memory_ms']:9.1f} ms {line['qk_without_v_by_plain']:9.3f} "
-                f"{line['weights_by_plain']:8.3f} {line['eager_by_plain']:6.3f} {line['weights_by_eager']:14.3f}",
-                flush=True,
-            )
+            print(" ".join(f"{line[key]:>{width}{kind}}" for _, key, width, kind in COLUMNS), flush=True)
     if arguments.write:
         environment = {
             "torch": torch.__version__,

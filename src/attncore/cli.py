@@ -5,7 +5,6 @@ Exit codes: 0 when it worked, 1 for an error that attncore explains, 2 for a wro
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +18,7 @@ from attncore.api import trace as capture_trace
 from attncore.attention import AttentionTrace
 from attncore.cli_output import plain_warnings, print_json, print_rendered, report, say, working
 from attncore.cli_page import is_page, show_page
+from attncore.cli_values import index_or_name, layer_selector, name_and_value, numbers
 from attncore.errors import AttncoreError, OptionError
 from attncore.storage import check_folder, load
 
@@ -118,9 +118,9 @@ def trace(
     check_folder(output)
     options: dict[str, Any] = {"keep": keep.value}
     if layers:
-        options["layers"] = [_layer(layer) for layer in layers]
+        options["layers"] = [layer_selector(layer) for layer in layers]
     if heads is not None:
-        options["heads"] = _numbers(heads)
+        options["heads"] = numbers(heads)
     captured = _capture(model, text, text_b, **options)
     captured.save(output)
     if as_json:
@@ -154,10 +154,10 @@ def show(
     """Show a saved trace, or run MODEL on TEXT and show that."""
     found = _trace_of(source, text, text_b)
     asked: dict[str, Any] = {"head": head, "batch": batch}
-    asked["layer"] = None if layer is None else _index_or_name(layer)
-    asked["query"] = None if query is None else _index_or_name(query)
+    asked["layer"] = None if layer is None else index_or_name(layer)
+    asked["query"] = None if query is None else index_or_name(query)
     options = {name: value for name, value in asked.items() if value is not None}
-    options |= dict(_name_and_value(pair) for pair in option or [])
+    options |= dict(name_and_value(pair) for pair in option or [])
     rendered = found.render(renderer, view=view, **options)
     if is_page(rendered) and (save is None or save.suffix.lower() == ".html"):
         show_page(rendered, save, open_page=open_page)
@@ -187,7 +187,7 @@ def serve(
     """Show a trace as the interactive page from a local server: exact at any length."""
     from attncore.cli_serve import run_server
 
-    asked = {"view": view, "layer": None if layer is None else _index_or_name(layer)}
+    asked = {"view": view, "layer": None if layer is None else index_or_name(layer)}
     options = {name: value for name, value in asked.items() if value is not None}
     found = _trace_of(source, text, text_b)
     run_server(found, host=host, port=port, open_page=open_page, **options)
@@ -282,42 +282,6 @@ def _trace_of(source: str, text: str | None, text_b: str | None) -> AttentionTra
     if text is None:
         raise typer.BadParameter(f'there is no file "{source}"; to run it as a model, give the TEXT it is to read')
     return _capture(source, text, text_b)
-
-
-def _index_or_name(text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _layer(text: str) -> int | str | slice:
-    """A layer selector as typed: 3, -1, 0:4, or a name."""
-    start, colon, stop = text.partition(":")
-    try:
-        if colon:
-            return slice(int(start) if start else None, int(stop) if stop else None)
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f'--heads takes numbers such as 0,3,5; "{text}" was given') from None
-
-
-def _name_and_value(pair: str) -> tuple[str, Any]:
-    """An option of a renderer: NAME=VALUE, where the value is read as JSON if it is some."""
-    name, equals, value = pair.partition("=")
-    if not equals or not name.isidentifier():
-        raise typer.BadParameter(f'--option takes NAME=VALUE; "{pair}" was given')
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def main() -> None:
