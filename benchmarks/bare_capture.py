@@ -1,6 +1,7 @@
-"""The least that seeing attention through hooks and a function mode takes: they hold what the kernel is given.
+"""What hooks and a function mode take by themselves: they hold what the kernel is given, and do nothing else.
 
-Nothing is named, followed, checked or undone after an error, so this is no capture, only the measure of one.
+Nothing is named, followed or checked, so this is no capture. Nor is it the least that one can take: this mode is on for
+the whole call, and attncore's only up to each block's last attention.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class _Holding(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if func is F.scaled_dot_product_attention:
-            self.held.append(args)
+            self.held.append((args, kwargs))
         return out
 
 

@@ -2,7 +2,7 @@
 
 Each round runs every way once, in a random order, and the table shows medians of the ratios within rounds, so that
 a machine that is slow for a while slows all of them, and none always runs after the one that leaves the most memory.
-One of the ways is no capture but hooks and a function mode that only hold what the kernel is given: the least of it.
+One of the ways is no capture but hooks and a function mode that only hold what the kernel is given.
 Usage: ``python benchmarks/capture_cost.py [--memory-stays] [--write]``. With ``--memory-stays`` the C library keeps
 all freed memory for the process in place of giving most of it back, as allocators made for such work do.
 """

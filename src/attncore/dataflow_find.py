@@ -244,6 +244,14 @@ def _has_learned_keys(follower: Follower, roles: Roles, query: Value, key: Value
     return not keys_counted and not provenance.is_data(query)
 
 
+def _parameters(query: Value, key: Value, value: Value, provenance: Provenance) -> dict[str, tuple[str, ...]]:
+    """The parameters behind each operand, which tell where the layer is."""
+    found = {role: parameters_of(one, provenance) for role, one in (("query", query), ("key", key), ("value", value))}
+    if not provenance.is_data(query) and (found["key"] or found["value"]):
+        found["query"] = ()  # what was learned in place of a query is not where the layer is
+    return found
+
+
 def _site(
     follower: Follower, arrival: Arrival, count: int, around: tuple[Node, ...], provenance: Provenance
 ) -> Site | Rejection:
@@ -271,11 +279,6 @@ def _site(
         notes = (*notes, DEFERRED)
     plain = count == 1 and normalised and not state.joined and "query" in layouts and "key" in layouts
     query_source, key_source = sources_of(provenance, query, key, layouts, roles)
-    parameters = {
-        role: parameters_of(one, provenance) for role, one in (("query", query), ("key", key), ("value", value))
-    }
-    if not provenance.is_data(query) and (parameters["key"] or parameters["value"]):
-        parameters["query"] = ()  # what was learned in place of a query is not where the layer is
     return Site(
         weights=state.weights,
         query=query if "query" in layouts and not state.pieced else None,
@@ -290,7 +293,7 @@ def _site(
         normalised=normalised,
         roles_from=roles.known_from,
         notes=notes,
-        parameters=parameters,
+        parameters=_parameters(query, key, value, provenance),
         scope=product.scope,
         query_source=query_source,
         key_source=key_source,

@@ -88,16 +88,12 @@ def mapped(query: Dims, key: Dims, order: str) -> tuple[Layout, tuple[str, ...]]
         CannotMapError: as `check_mappable`.
     """
     lead = query[:-2]
-    if _any_unknown(lead) and len(key) == len(query):
+    if _holds("unknown", lead) and len(key) == len(query):
         candidate = fitted(key[:-2], [size_of(dim) for dim in lead])
-        lead = lead if _any_unknown(candidate) else candidate
+        lead = lead if _holds("unknown", candidate) else candidate
     check_mappable(lead, query[-2], key[-2], order, kind_of(query[-1]))
     row = query[-2] if len(query) > 2 else fresh((size_of(query[-2]),), "plain")[0]
     return layout_of(lead, row, key[-2]), notes_on_layout(lead, row, key[-2])
-
-
-def _any_unknown(dims: Dims) -> bool:
-    return any(factor.kind == "unknown" for dim in dims for factor in dim)
 
 
 def _holds(kind: Kind, dims: Dims) -> bool:
