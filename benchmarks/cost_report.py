@@ -111,9 +111,9 @@ def page(cost: Any, peers: Any, long_input: Any) -> str:
         "A capture has a fixed cost, whatever the length: the function mode sees the operations up to each block's "
         "last attention, and the hooks are put on and taken off. At 128 tokens it is nearly all that *more than plain* "
         "says; at greater lengths memory comes on top, and longer inputs have fewer rounds, so that a few percent "
-        "there are noise. *Bare hooks and mode* is no capture: hooks on the same modules and a function mode, on for the "
-        "whole call, that hold what the kernel is given, and name, follow and check nothing. *Fresh memory* is what "
-        "the system takes to hand out the pages for what is kept, more than it does for the plain "
+        "there are noise. *Bare hooks and mode* is no capture: hooks on the same modules and a function mode, on for "
+        "the whole call, that hold what the kernel is given, and name, follow and check nothing. *Fresh memory* is "
+        "what the system takes to hand out the pages for what is kept, more than it does for the plain "
         "forward, which uses its memory again: the same for any tool that keeps the tensors. It depends on the machine "
         "and on what the allocator gave back before. So that short inputs need none, the first capture of a process "
         "lets glibc keep up to 32 MB of freed memory; this stays so, for the plain forward too.",
