@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from attncore.attention import AttentionTrace
@@ -12,16 +13,16 @@ from attncore.errors import CaptureError, NoAttentionError
 from attncore.layer import AttentionLayer
 from attncore.provenance import Provenance
 from attncore.selection import choose
-from attncore.tokens import label_axes
+from attncore.tokens import AxisFacts, label_axes
 
 from ._torch_axes import Places, stacks_of
 from ._torch_blocks import settle_blocks
 from ._torch_coverage import coverage_of
-from ._torch_generation import merge_steps
 from ._torch_gradients import gradient_of
 from ._torch_keep import layer_of
 from ._torch_record import Record
 from ._torch_recorder import Recorder
+from ._torch_runs import merge_steps
 from ._torch_unseen import settle_written
 
 MECHANISM = "module hooks and a torch function mode; attention found by following queries, keys and softmax outputs"
@@ -48,12 +49,10 @@ def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
     _number(steps.records)
     chosen = _chosen(recorder, steps.records)
     stacks = stacks_of(steps.records)
-    places = Places(
-        steps.roots, stacks, several=not steps.merged and len(steps.roots) > 1, step_of=steps.step_of_position
-    )
+    places = Places(steps.roots, stacks, several=len(steps.roots) > 1, step_of=None)
     shared: dict[int, Any] = {}
     layers = [_layer(record, stacks[record.name], places, shared) for record in chosen]
-    axes = label_axes(places.book.axes, tokens, places.facts())
+    axes = label_axes(places.book.axes, tokens, _with_steps(places, chosen, layers))
     provenance = Provenance(
         backend="torch",
         mechanism=MECHANISM,
@@ -73,13 +72,24 @@ def _number(records: Sequence[Record]) -> None:
         seen[record.name] += 1
 
 
+def _with_steps(places: Places, records: Sequence[Record], layers: Sequence[AttentionLayer]) -> dict[str, AxisFacts]:
+    """The facts about the axes, and of those that a generation wrote, which step wrote each position."""
+    facts = dict(places.facts())
+    for record, layer in zip(records, layers, strict=True):
+        for name in (layer.query_axis, layer.key_axis) if record.kind == "self" else (layer.query_axis,):
+            if record.steps is not None and places.book.axes[name].length == len(record.steps):
+                facts[name] = replace(facts[name], steps=record.steps)
+    return facts
+
+
 def _chosen(recorder: Recorder, records: list[Record]) -> list[Record]:
     chosen = [records[place] for place in choose(recorder.layer_parts, records)]
     missing = [record for record in chosen if not record.wanted]
     if missing:
         raise CaptureError(
-            f'layer {missing[0].index} "{missing[0].name}" was not kept: its index changed when another layer turned '
-            "out not to be a (query, key) matrix; select it by name"
+            f'layer {missing[0].index} "{missing[0].name}" was not kept, at least not in every call: it had another '
+            "index while the model ran, since another layer turned out not to be a (query, key) matrix or not to be a "
+            "step of a generation; select it by name"
         )
     return chosen
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from attncore.weights import LazyWeights
@@ -30,6 +32,26 @@ class Gradients:
 
     weights: Tensor | None = None
     output: Tensor | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Growth:
+    """Whether an attention goes on from the same layer's in the call before, as the step of a generation does.
+
+    Attributes:
+        continues: its keys are those of that call, and one more for each query.
+        written: how many keys there are without the room that a static cache has for more; None while not asked.
+        fingerprint: what tells these keys from others where they are not held.
+        merged: of the attentions before it, how many go on from an earlier one.
+        index, call: its numbers when those that go on from each other are counted once.
+    """
+
+    continues: bool = False
+    written: int | None = None
+    fingerprint: Tensor | None = None
+    merged: int = 0
+    index: int = 0
+    call: int = 0
 
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
@@ -60,6 +82,9 @@ class Record:
     gradient_of_output: Callable[[], Tensor | None] | None = None
     value_for_gradient: Tensor | None = None
     next_step: Record | None = None
+    growth: Growth = field(default_factory=Growth)
+    # Of the steps of a generation as one record: which step each query row is of.
+    steps: npt.NDArray[np.int64] | None = None
     span: tuple[int, int, int] | None = None
     versions: Versions = field(default_factory=dict)
 

@@ -13,17 +13,17 @@ from torch import nn
 
 from attncore.coverage import CoverageEntry
 from attncore.protocols import CaptureOptions
-from attncore.selection import may_match, parts_of
+from attncore.selection import parts_of
 
 from ._torch_allocator import keep_freed_memory
 from ._torch_arrays import memory_address
 from ._torch_calls import RootCall, note_call
-from ._torch_generation import link
 from ._torch_held import HeldMemory
 from ._torch_hook_plan import HookPlan, plan_hooks
 from ._torch_keep import keep
 from ._torch_record import Place, Record
 from ._torch_sites import Sites
+from ._torch_steps import link, may_be_meant, note_growth
 from ._torch_switches import switch_off, switch_on
 from ._torch_tails import Tails
 from ._torch_unseen import versions_of
@@ -111,10 +111,15 @@ class Recorder:
         self._local = _Thread()
 
     def _parameter_memory(self) -> frozenset[int]:
-        """The addresses of the parameters' memory, found out when first asked for."""
+        """The addresses of the memory of the model's weights, found out when first asked for.
+
+        Buffers count too, as quantized layers keep their weights in them: all but floating ones of more than two
+        dimensions, which are caches and tables of positions.
+        """
         if self._parameters is None:
             with torch._C.DisableTorchFunction():
-                self._parameters = frozenset(memory_address(p) for p in self.model.parameters()) - {0}
+                buffers = [b for b in self.model.buffers() if b.dim() <= 2 or not b.is_floating_point()]
+                self._parameters = frozenset(map(memory_address, (*self.model.parameters(), *buffers))) - {0}
         return self._parameters
 
     # Module hooks.
@@ -139,7 +144,7 @@ class Recorder:
             if kwargs and name:
                 note_call(self.roots[root], name, kwargs)
         local.tails.sites.stack.append(Place(name, call, type(module).__name__, root))
-        local.tails.begin(name, module)
+        local.tails.begin(name, module, (*args, *kwargs.values()))
 
     def begin_call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The user calls the model, or a function that runs it: its parts, if it runs them one by one, are one call."""
@@ -185,19 +190,25 @@ class Recorder:
     def add(self, record: Record) -> None:
         """Number a record and keep of it what the options ask for."""
         with self._lock:
-            record.index = len(self.records)
-            record.call = self._calls_of_name[(record.name, record.place.root_call)]
-            self._calls_of_name[(record.name, record.place.root_call)] += 1
+            last = self.records[-1] if self.records else None
+            record.index, in_call = len(self.records), (record.name, record.place.root_call)
+            record.call = self._calls_of_name[in_call]
+            self._calls_of_name[in_call] += 1
             self.records.append(record)
             before = self._last_of.get((record.name, record.call))
             self._last_of[(record.name, record.call)] = record
-        record.wanted = may_match(self.layer_parts, record)
+            if before is not None and before.place.root_call != record.place.root_call - 1:
+                before = None
+            if self.layer_parts is not None:
+                # What is reduced is never a part of a generation.
+                note_growth(record, before if self.options.reduce is None else None, last, self._calls_of_name)
+                record.wanted = may_be_meant(self.layer_parts, record, self._calls_of_name)
         if record.wanted:
             keep(record, self.options)
             self.held.remember(record, *_KEPT, "value_for_gradient")
             if record.scoring is not None:
                 self.held.remember(record.scoring, "mask", "bias")
-            if before is not None and before.place.root_call == record.place.root_call - 1:
+            if before is not None:
                 with torch._C.DisableTorchFunction(), torch.no_grad():
                     link(before, record)
             record.versions = versions_of(record)
