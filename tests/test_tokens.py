@@ -197,3 +197,72 @@ def test_what_counts_as_a_tokenizer() -> None:
     """Lists and mappings are labels, not tokenizers."""
     assert all(is_tokenizer(tokenizer) for tokenizer in TOKENIZERS)
     assert not any(is_tokenizer(labels) for labels in (["a"], ("a",), {"tokens": ["a"]}, np.array(["a"]), None, "a"))
+
+
+def vision_and_text(length: int = 3) -> tuple[dict[str, TokenAxis], dict[str, AxisFacts]]:
+    """Axes with the picture's first, and facts of both."""
+    axes = {**one_axis(1, 2, "image"), **one_axis(1, length), **one_axis(1, 4, "tokens_2")}
+    facts = {"image": AxisFacts(kind="patch"), "tokens_2": AxisFacts(ids=np.array([[1, 2, 4, 5]]))}
+    return axes, facts
+
+
+def test_a_bare_list_is_for_the_axis_with_ids() -> None:
+    """Where the ids of none are known, it is for the first that is not of patches; else for the first."""
+    axes, facts = vision_and_text()
+    assert label_axes(axes, list("abcd"), facts)["tokens_2"].labels == (tuple("abcd"),)
+    without_ids = {"image": facts["image"]}
+    assert label_axes(axes, list("abc"), without_ids)["tokens"].labels == (tuple("abc"),)
+    assert label_axes(one_axis(1, 2, "image"), ["a", "b"], without_ids)["image"].labels == (("a", "b"),)
+
+
+def test_a_bare_list_is_not_for_a_part_of_the_positions() -> None:
+    """The queries beside a cache have ids; a list is for all positions."""
+    axes = {**one_axis(1, 4), **one_axis(1, 2, "tokens_queries")}
+    labels = label_axes(axes, list("abcd"), {"tokens_queries": AxisFacts(ids=np.array([[1, 2]]))})
+    assert labels["tokens"].labels == (tuple("abcd"),)
+
+
+def test_a_bare_list_that_does_not_fit_one_of_several_axes() -> None:
+    """The error has all axes with their lengths and the mapping to give; with one axis, there is no choice."""
+    axes, facts = vision_and_text()
+    choice = r'"image" \(2\), "tokens" \(3\), "tokens_2" \(4\); give tokens as a mapping, .*\{"tokens_2": \[\.\.\.\]\}'
+    for tokens in (["a", "b"], [list("abcd")] * 2):
+        with pytest.raises(TokenError, match=choice):
+            label_axes(axes, tokens, facts)
+    with pytest.raises(TokenError) as caught:
+        labelled(["a", "b"], batch=1)
+    assert "mapping" not in str(caught.value)
+    with pytest.raises(TokenError, match=r'"tokens_7" \(1\), …; give'):
+        label_axes({f"tokens_{number}": one_axis(1, 1)["tokens"] for number in range(9)}, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("steps", "given", "said"), [([0, 0, 1], 4, True), ([0, 0, 1], 5, False), ([0, 0, 0], 4, False)]
+)
+def test_one_label_too_many_for_a_generation(steps: list[int], given: int, said: bool) -> None:
+    """The error says that the last token written is no query, where there were steps and just one is too many."""
+    with pytest.raises(TokenError) as caught:
+        label_axes(one_axis(1, 3), ["a"] * given, {"tokens": AxisFacts(steps=np.array(steps))})
+    assert ("leave it out" in str(caught.value)) == said
+
+
+class Processor:
+    """As a processor of `transformers` for text and images looks."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, images: Any) -> None:
+        raise AssertionError("a processor must not be given ids")
+
+
+def test_the_tokenizer_of_a_processor_spells_the_ids() -> None:
+    """By itself and in a mapping; what has a tokenizer beside its own methods is asked itself."""
+    for tokens in (Processor(HuggingFaceLike()), {"tokens": Processor(HuggingFaceLike())}):
+        axis = label_axes(one_axis(), tokens, {"tokens": AxisFacts(ids=IDS)})["tokens"]
+        assert axis.labels[0] == ("[CLS]", "the", "cat", "s", "[SEP]")
+        assert axis.special is not None
+        assert axis.special[0].tolist() == [True, False, False, False, True]
+    itself = HuggingFaceLike()
+    itself.tokenizer = Processor(None)  # type: ignore[attr-defined]
+    assert labelled(itself, ids=IDS).labels[0][0] == "[CLS]"

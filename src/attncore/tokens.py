@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from attncore.axis import AxisKind, BoolArray, IntArray, Labels, TokenAxis
+from attncore.axis_book import QUERIES
 from attncore.errors import TokenError, did_you_mean
 from attncore.token_display import looks_special, readable
+
+_SHOWN_AXES = 8
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,9 @@ def label_axes(
 
     Args:
         axes: the axes by name, the main one first.
-        tokens: None; a tokenizer; a list of strings (batch of one); a list of such lists, one per batch item; or a
-            mapping from axis name to any of these.
+        tokens: None; a tokenizer, or a processor that has one; a list of strings (batch of one); a list of such lists,
+            one per batch item; or a mapping from axis name to any of these. A list is for the text, where a model is
+            given text and something else.
         facts: what is known about each axis from the inputs.
 
     Raises:
@@ -42,6 +47,7 @@ def label_axes(
     """
     facts = facts or {}
     known = {name: _with_facts(axis, facts.get(name)) for name, axis in axes.items()}
+    tokens = _inner_tokenizer(tokens)
     if tokens is None:
         return known
     if isinstance(tokens, Mapping) and not is_tokenizer(tokens):
@@ -54,8 +60,9 @@ def label_axes(
         return known
     if is_tokenizer(tokens):
         return _all_from_tokenizer(known, tokens, facts)
-    main = _main_axis(known)
-    known[main] = _labelled(known[main], tokens, facts.get(main))
+    main = _main_axis(known, facts)
+    others = f"; {_choice(known, main)}" if len(known) > 1 else ""
+    known[main] = _labelled(known[main], tokens, facts.get(main), others)
     return known
 
 
@@ -66,16 +73,30 @@ def _with_facts(axis: TokenAxis, facts: AxisFacts | None) -> TokenAxis:
     return axis.replaced(padding=facts.padding, segments=facts.segments, kind=kind, grid=facts.grid, steps=facts.steps)
 
 
-def _main_axis(axes: Mapping[str, TokenAxis]) -> str:
-    """The axis that a bare list of labels is for.
+def _main_axis(axes: Mapping[str, TokenAxis], facts: Mapping[str, AxisFacts]) -> str:
+    """The axis that a bare list of labels is for: the one whose token ids are known, else the first that may be text.
 
     Raises:
         TokenError: there are several streams of tokens, so that it must be said which is meant.
     """
     if "encoder" in axes and "decoder" in axes:
-        sizes = ", ".join(f'"{name}" ({axes[name].length})' for name in ("encoder", "decoder"))
-        raise TokenError(f"the trace has the axes {sizes}; give tokens as a mapping, such as {{'encoder': [...]}}")
-    return next(iter(axes))
+        streams = {name: axes[name] for name in ("encoder", "decoder")}
+        raise TokenError(_choice(streams, "encoder"))
+    whole = [name for name in axes if not name.partition("@")[0].endswith(QUERIES)]
+    known = [name for name in whole if name in facts and facts[name].ids is not None]
+    maybe = [name for name in whole if axes[name].kind in ("text", "position")]
+    return next(iter((*known, *maybe, *axes)))
+
+
+def _choice(axes: Mapping[str, TokenAxis], example: str) -> str:
+    """The axes that labels may be for, and how to say which."""
+    return f'the trace has the axes {_sizes(axes)}; give tokens as a mapping, such as tokens={{"{example}": [...]}}'
+
+
+def _sizes(axes: Mapping[str, TokenAxis]) -> str:
+    """The axes with their lengths, the first few of many."""
+    shown = [f'"{name}" ({axis.length})' for name, axis in islice(axes.items(), _SHOWN_AXES)]
+    return ", ".join([*shown, "…"] if len(axes) > _SHOWN_AXES else shown)
 
 
 def _all_from_tokenizer(
@@ -86,17 +107,17 @@ def _all_from_tokenizer(
         for name, axis in axes.items()
     }
     if not any(fact.ids is not None for fact in facts.values()):
-        sizes = ", ".join(f'"{name}" ({axis.length})' for name, axis in axes.items())
         raise TokenError(
-            f"tokens= is a tokenizer and the model was given no token ids that fit an axis ({sizes}); "
+            f"tokens= is a tokenizer and the model was given no token ids that fit an axis ({_sizes(axes)}); "
             "give the labels as a list of strings, or a list per batch item"
         )
     return labelled
 
 
-def _labelled(axis: TokenAxis, labels: Any, facts: AxisFacts | None) -> TokenAxis:
-    """The axis with these labels, from a tokenizer or from strings."""
+def _labelled(axis: TokenAxis, labels: Any, facts: AxisFacts | None, others: str = "") -> TokenAxis:
+    """The axis with these labels, from a tokenizer or from strings; ``others`` is said when they do not fit."""
     special: BoolArray | None = None
+    labels = _inner_tokenizer(labels)
     if is_tokenizer(labels):
         ids = None if facts is None else facts.ids
         if ids is None:
@@ -105,14 +126,14 @@ def _labelled(axis: TokenAxis, labels: Any, facts: AxisFacts | None) -> TokenAxi
         special_ids = getattr(labels, "all_special_ids", None)
         special = None if special_ids is None else np.isin(ids, list(special_ids))
     else:
-        raw = _rows(axis, labels)
+        raw = _rows(axis, labels, others)
     shown = tuple(readable(row) for row in raw)
     if special is None:
         special = np.array([[looks_special(token) for token in row] for row in raw], dtype=bool)
     return axis.replaced(labels=shown, raw=raw, kind="text" if axis.kind == "position" else axis.kind, special=special)
 
 
-def _rows(axis: TokenAxis, labels: Any) -> Labels:
+def _rows(axis: TokenAxis, labels: Any, others: str) -> Labels:
     """The user's strings as one row per batch item, counted."""
     if isinstance(labels, str) or not isinstance(labels, Sequence | np.ndarray):
         raise TokenError(
@@ -130,6 +151,7 @@ def _rows(axis: TokenAxis, labels: Any) -> Labels:
         advice = "give a list of labels for each batch item" if len(rows) == 1 else "give one list per batch item"
         raise TokenError(
             f'axis "{axis.name}" has a batch of {axis.batch} and labels for {len(rows)} item(s) were given; {advice}'
+            f"{others}"
         )
     for item, row in enumerate(rows):
         if isinstance(row, str) or not all(isinstance(label, str | np.str_) for label in row):
@@ -138,15 +160,33 @@ def _rows(axis: TokenAxis, labels: Any) -> Labels:
             raise TokenError(
                 f'axis "{axis.name}", batch item {item}: {len(row)} tokens were given and the axis has '
                 f"{axis.length} positions (special tokens and padding count); give a label for each, or the tokenizer, "
-                "or nothing to have them numbered"
+                f"or nothing to have them numbered{_of_output_ids(axis, len(row))}{others}"
             )
     return tuple(tuple(str(label) for label in row) for row in rows)
 
 
+def _of_output_ids(axis: TokenAxis, given: int) -> str:
+    """What to say to labels of all the ids that a generation returns: its last one was never an input."""
+    if axis.steps is None or not axis.steps.any() or given != axis.length + 1:
+        return ""
+    return "; the last token that a generation writes is never a query: where labels are of all its ids, leave it out"
+
+
 def is_tokenizer(tokens: Any) -> bool:
     """Something that turns token ids into texts: Hugging Face, tokenizers, sentencepiece, tiktoken, or a function."""
+    return _spells(tokens) or (callable(tokens) and not isinstance(tokens, Sequence))
+
+
+def _spells(tokens: Any) -> bool:
+    """Whether this has a method that gives the token of an id."""
     known = ("convert_ids_to_tokens", "id_to_token", "id_to_piece", "decode_single_token_bytes")
-    return any(hasattr(tokens, name) for name in known) or (callable(tokens) and not isinstance(tokens, Sequence))
+    return any(hasattr(tokens, name) for name in known)
+
+
+def _inner_tokenizer(tokens: Any) -> Any:
+    """The tokenizer of a processor, which prepares text and images for a model; anything else as it is."""
+    inner = getattr(tokens, "tokenizer", None)
+    return inner if _spells(inner) and not _spells(tokens) else tokens
 
 
 def _spelled(tokenizer: Any, ids: npt.NDArray[np.integer[Any]]) -> list[str]:

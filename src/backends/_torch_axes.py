@@ -12,7 +12,7 @@ from attncore.axis import AxisKind
 from attncore.axis_book import AxisBook
 from attncore.tokens import AxisFacts
 
-from ._torch_calls import RootCall
+from ._torch_calls import MEMORY, RootCall
 from ._torch_record import Record
 
 # Words in module names that say which part of a model a layer belongs to. Names only label; they decide nothing.
@@ -82,7 +82,7 @@ class Places:
         key_stem = stem
         if record.kind == "cross":
             has_encoder = "encoder" in self._stacks.values()
-            key_stack, key_stem = ("encoder", "encoder") if has_encoder and stack == "decoder" else ("", "memory")
+            key_stack, key_stem = ("encoder", "encoder") if has_encoder and stack == "decoder" else (MEMORY, MEMORY)
         elif rows != columns:
             stem = f"{stem}_queries"
         suffix = f"@{root_number}" if self._several else ""
@@ -100,6 +100,12 @@ class Places:
             return _AXIS_OF_STACK[stack]
         return "image" if root.image is not None and root.ids_for(None) is None else "tokens"
 
+    def _ids(self, stack: str | None, root: RootCall) -> np.ndarray[Any, Any] | None:
+        """Token ids of a stack; a model of one part, without images, has but one text, whatever its ids are called."""
+        ids = root.ids_for(stack)
+        one_text = root.image is None and not any(self._stacks.values())
+        return root.ids_for("decoder") if ids is None and one_text else ids
+
     def _axis(self, stem: str, batch: int, length: int, stack: str | None, root: RootCall) -> str:
         grid = _grid(root.image, length) if stem.startswith("image") and root.image is not None else None
         kind: AxisKind = "patch" if grid else "frame" if stem.startswith("audio") else "position"
@@ -107,11 +113,11 @@ class Places:
         if name not in self._facts:
             lookup = None if stack in (None, "text") else stack
             fits = (batch, length)
-            segments = _if_fits(root.segments_for(lookup), fits)
+            segments = None if stack == MEMORY else _if_fits(root.segments_for(lookup), fits)
             padding = _if_fits(root.padding_for(lookup), fits)
             steps = self._step_of if self._step_of is not None and len(self._step_of) == length else None
             self._facts[name] = AxisFacts(
-                ids=None if stack in ("vision", "audio", "") else _if_fits(root.ids_for(lookup), fits),
+                ids=None if stack in ("vision", "audio", MEMORY) else _if_fits(self._ids(lookup, root), fits),
                 padding=padding if padding is not None and padding.any() else None,
                 segments=None if segments is None else segments.astype(np.int64),
                 kind=kind if kind != "position" else None,

@@ -14,9 +14,24 @@ from torch import Tensor, nn
 _IDS = ("input_ids", "decoder_input_ids")
 # Masks that are true (or 1) where a token is real, and those that are true where it is padding.
 _REAL = ("attention_mask", "decoder_attention_mask", "pixel_attention_mask")
+_REAL_IN_MEMORY = ("encoder_attention_mask",)
 _PADDING = ("src_key_padding_mask", "tgt_key_padding_mask", "memory_key_padding_mask", "key_padding_mask")
 _SEGMENTS = ("token_type_ids",)
-_NAMES = frozenset((*_IDS, *_REAL, *_PADDING, *_SEGMENTS))
+# What says something of the text, where a model is given text and something else.
+_OF_IDS = ("input_ids", "attention_mask", "token_type_ids")
+_NAMES = frozenset((*_IDS, *_REAL, *_REAL_IN_MEMORY, *_PADDING, *_SEGMENTS))
+# Arguments that hold whole numbers, and not the ids of the model's own tokens. Any other name may be that of the ids.
+_NO_IDS = frozenset(
+    (
+        "decoder_input_ids", "encoder_attention_mask", *_REAL, *_PADDING, *_SEGMENTS,
+        "mask", "attn_mask", "padding_mask", "cross_attention_mask", "global_attention_mask", "special_tokens_mask",
+        "head_mask", "feature_attention_mask", "bool_masked_pos", "position_ids", "decoder_position_ids",
+        "cache_position", "segment_ids", "mm_token_type_ids", "langs", "labels", "decoder_labels", "mc_labels",
+        "image_grid_thw", "video_grid_thw", "image_sizes", "entity_ids", "entity_attention_mask",
+    )
+)  # fmt: skip
+# Part of a model that is no module of it: what a decoder attends to, when it is given to the model as it is.
+MEMORY = "memory"
 
 
 @dataclass(eq=False)
@@ -37,15 +52,9 @@ class RootCall:
     ) -> RootCall:
         """From the outermost call, its positional arguments named by the signature of the function, or the forward."""
         call = cls(module_class=type(module).__name__)
-        named = dict(kwargs)
-        if args:
-            try:
-                named = dict(inspect.signature(function or module.forward).bind_partial(*args, **kwargs).arguments)
-                named |= named.pop("kwargs", {}) if isinstance(named.get("kwargs"), dict) else {}
-            except (TypeError, ValueError):  # a signature that cannot be read or does not fit: the model will say so
-                named = dict(kwargs)
+        named = _named(function or module.forward, args, kwargs)
         call.take("", named)
-        first = args[0] if args else next(iter(kwargs.values()), None)
+        first = next((value for argument, value in named.items() if argument not in _NO_IDS), None)
         if (
             isinstance(first, Tensor)
             and not first.is_floating_point()
@@ -76,7 +85,7 @@ class RootCall:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 if value.is_floating_point():
                     # Padding is minus infinity (or very negative) in the masks that are added.
-                    value = _is_real(value) if argument in _REAL else value < -1
+                    value = _is_real(value) if argument in (*_REAL, *_REAL_IN_MEMORY) else value < -1
                 self.arrays[(name, argument)] = value.detach().cpu().numpy().copy()
 
     def ids_for(self, stack: str | None) -> np.ndarray[Any, Any] | None:
@@ -88,11 +97,16 @@ class RootCall:
         return self._find(stack, _SEGMENTS)
 
     def padding_for(self, stack: str | None) -> np.ndarray[Any, Any] | None:
-        """True where a stack's tokens are padding."""
-        real = self._find(stack, _REAL)
+        """True where a stack's tokens are padding, or where `MEMORY` is."""
+        # What is attended to is no module's own: whichever was told of it knows.
+        real = self._find(None, _REAL_IN_MEMORY) if stack == MEMORY else self._find(stack, _REAL)
         if real is not None:
             return None if _is_causal(real) else np.asarray(real == 0)
-        wanted = {"decoder": ("tgt_key_padding_mask",), None: ("src_key_padding_mask", "key_padding_mask")}
+        wanted = {
+            "decoder": ("tgt_key_padding_mask",),
+            None: ("src_key_padding_mask", "key_padding_mask"),
+            MEMORY: ("memory_key_padding_mask", "src_key_padding_mask"),
+        }
         for argument in wanted.get(stack, ("src_key_padding_mask", "memory_key_padding_mask")):
             found = self.arrays.get(("", argument))
             if found is not None:
@@ -103,6 +117,8 @@ class RootCall:
         for (module, argument), array in self.arrays.items():
             if stack is not None and stack in module.split(".") and argument in names:
                 return array
+        if stack in ("vision", "audio") and self.ids_for(None) is not None:
+            names = tuple(argument for argument in names if argument not in _OF_IDS)
         prefix = "decoder_" if stack == "decoder" else ""
         for argument in names:
             if argument.startswith("decoder_") == bool(prefix) and ("", argument) in self.arrays:
@@ -112,6 +128,18 @@ class RootCall:
                 if argument in names and not argument.startswith("decoder_"):
                     return array
         return None
+
+
+def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name, in the order of the signature; the first one as "" where that cannot be read."""
+    if not args:
+        return dict(kwargs)
+    try:
+        named = dict(inspect.signature(function).bind_partial(*args, **kwargs).arguments)
+    except (TypeError, ValueError):  # a signature that cannot be read or does not fit: the model will say so
+        return {"": args[0], **kwargs}
+    named[next(iter(named))] = args[0]  # of *args the first alone
+    return named | (named.pop("kwargs") if isinstance(named.get("kwargs"), dict) else {})
 
 
 def _is_real(mask: Tensor) -> Tensor:
