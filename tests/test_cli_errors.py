@@ -40,6 +40,20 @@ pytestmark = pytest.mark.usefixtures("cli_folder")
         (["trace", "cli_models:model_of_numbers", "x", "-o", "f"], r"with the text itself and raised IndexError"),
         (["trace", "cli_models:model_alone", "abc", "-o", "f", "--layers", "7"], r"no attention layer matches 7"),
         (
+            ["trace", "cli_models:failing_forward", "x", "-o", "f"],
+            'the model "cli_models:failing_forward" was run on the text and raised RuntimeError: the size of tensor a',
+        ),
+        (["trace", "cli_models:exiting", "x", "-o", "f"], r"without arguments and raised SystemExit: goodbye"),
+        (["trace", "cli_models:exiting_prepare", "x", "-o", "f"], r"raised SystemExit: 0"),
+        (["trace", "ends_on_import:make", "x", "-o", "f"], r'cannot import "ends_on_import"'),
+        (["trace", "saved.attn.safetensors", "x", "-o", "f"], r"show it with: attncore show saved.attn.safetensors"),
+        # What is wrong with the file to write is said first, before anything is loaded.
+        (["trace", "no_such_module:make", "x", "-o", "."], r"cannot write .: it is a folder; give the name of a file"),
+        (["trace", "no_such_module:make", "x", "-o", ""], r"it is a folder"),
+        (["trace", "no_such_module:make", "x", "-o", "a_folder/"], r"cannot write a_folder: it is a folder"),
+        (["demo", "-o", "a_page.safetensors"], r"cannot write a_page.html: it is a folder"),
+        (["show", "no_such_module:make", "x", "-s", "a_folder"], r"cannot write a_folder: it is a folder"),
+        (
             ["trace", "cli_models:model_alone", "abc", "-o", "no/such/folder/f"],
             r"there is no folder no/such/folder; create it first",
         ),
@@ -49,6 +63,9 @@ pytestmark = pytest.mark.usefixtures("cli_folder")
 def test_an_error_is_a_paragraph_and_exit_code_1(arguments: list[str], said: str, saved: Path) -> None:
     """What attncore explains goes to standard error without a traceback; standard output stays empty."""
     Path("README").write_text("hello, this is no trace at all")
+    Path("ends_on_import.py").write_text("raise SystemExit(3)")
+    Path("a_folder").mkdir()
+    Path("a_page.html").mkdir()
     result = run(*arguments)
     assert result.exit_code == 1
     assert said in result.stderr
@@ -69,6 +86,8 @@ def test_an_error_is_a_paragraph_and_exit_code_1(arguments: list[str], said: str
         ["show", "cli_models:model_alone"],
         ["show", "saved.attn.safetensors", "a text"],
         ["show", "saved.attn.safetensors", "--option", "width"],
+        ["show", "saved.attn.safetensors", "--option", "view=head"],
+        ["show", "saved.attn.safetensors", "--option", "trace=1"],
         ["show", "saved.attn.safetensors", "--head", "first"],
         ["demo", "--model", "gpt9"],
     ],
@@ -81,18 +100,19 @@ def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], saved: Path) 
     assert "Usage" in result.stderr
 
 
-def test_a_plugin_that_failed_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list is where one looks for a plugin that does not appear."""
+@pytest.mark.parametrize("error", [ImportError("No module named 'plotly'"), SystemExit(3)])
+def test_a_plugin_that_failed_is_listed_with_the_reason(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list is where one looks for a plugin that does not appear; one that ends the program is no exception."""
 
     def fails() -> None:
-        raise ImportError("No module named 'plotly'")
+        raise error
 
     broken = SimpleNamespace(name="fancy", load=fails, dist=None)
     monkeypatch.setattr(plugins_module, "entry_points", lambda group: [broken])
     plugins.cache_clear()
     with pytest.warns(plugins_module.PluginWarning):
         plugins()
-    assert "fancy         could not be used: importing it raised ImportError" in succeeded("renderers")
+    assert f"fancy         could not be used: importing it raised {type(error).__name__}" in succeeded("renderers")
 
 
 def test_warnings_are_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:

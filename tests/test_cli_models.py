@@ -165,3 +165,29 @@ def test_help_imports_no_framework() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "renderers" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["trace"], ["show"]])
+def test_a_text_that_is_too_long_is_said_before_the_run(arguments: list[str], tiny_models: Path) -> None:
+    """With both numbers; a text of as many tokens as the model has positions is taken."""
+    output = ["-o", "t.attn.safetensors"] if arguments == ["trace"] else []
+    result = run(*arguments, str(tiny_models / "bert"), "cat " * 31, *output)
+    assert result.exit_code == 1
+    assert result.stderr == "attncore: the text has 33 tokens and this model takes 32; give a shorter one\n"
+    succeeded(*arguments, str(tiny_models / "bert"), "cat " * 30, *output)
+
+
+def test_positions_that_are_computed_have_no_longest(tiny_models: Path) -> None:
+    """T5 has no table of positions, whatever its tokenizer says."""
+    succeeded("trace", str(tiny_models / "t5"), "cat " * 600, "the mat", "-o", "t.attn.safetensors")
+
+
+@pytest.mark.parametrize(("config", "most"), [("RobertaConfig", 29), ("OPTConfig", 31), ("LlamaConfig", None)])
+def test_the_longest_text_is_known_from_the_model(config: str, most: int | None) -> None:
+    """Rows that hold no position are not counted: those for padding, and an offset."""
+    from attncore.model_loading import most_positions
+
+    transformers = pytest.importorskip("transformers")
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    made = getattr(transformers, config)(vocab_size=10, max_position_embeddings=31, pad_token_id=1, **size)
+    assert most_positions(transformers.AutoModel.from_config(made)) == most

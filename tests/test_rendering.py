@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import attncore
-from attncore import OptionError, PluginError, Rendered, Renderer
+from attncore import OptionError, PluginError, Rendered, Renderer, SelectionError
 from attncore.testing import example_trace
 
 PNG = b"\x89PNG\r\n"
@@ -97,3 +97,66 @@ def test_a_picture_shows_itself_in_a_notebook_and_at_the_prompt() -> None:
 def test_a_trace_shows_itself_in_a_notebook() -> None:
     """The bundle of a trace has text for those who cannot draw."""
     assert "text/plain" in example_trace()._repr_mimebundle_()
+
+
+class NoPicture(EchoRenderer):
+    """Returns what it was given to return, or has no views."""
+
+    def __init__(self, returned: Any, views: tuple[str, ...] = ("head",)) -> None:
+        self.returned, self.views = returned, views
+
+    def render(self, trace: Any, *, view: str, layer: int = 0, palette: str = "plain") -> Any:
+        return self.returned
+
+
+@pytest.mark.parametrize(
+    ("renderer", "said"),
+    [
+        (NoPicture(None), 'view "head" of renderer "echo" returned a NoneType; it must return a Rendered'),
+        (NoPicture("text"), "returned a str"),
+        (NoPicture(PICTURE, views=()), 'renderer "echo" has no views'),
+    ],
+)
+def test_a_renderer_that_breaks_its_contract_is_named(renderer: Any, said: str) -> None:
+    """Instead of an error somewhere behind it."""
+    with pytest.raises(PluginError, match=said):
+        example_trace().render(renderer)
+
+
+def test_a_picture_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where writing fails, the picture that was there is left, and nothing beside it."""
+    path = tmp_path / "p.txt"
+    PICTURE.save(path)
+
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        Rendered({"text/plain": "another"}).save(path)
+    assert path.read_text() == "é"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"), [({"layer": 4}, 2), ({"layer": 2}, 0), ({"layer": -1}, -1), ({}, 0), ({"layer": "a"}, "a")]
+)
+def test_a_layer_is_asked_for_by_the_number_that_is_shown(asked: dict[str, Any], drawn: int | str) -> None:
+    """A trace of layers 2, 3 and 4 has a layer 4, whose place is 2; names and negative numbers stay as they are."""
+    assert str(example_trace(5)[2:].render(EchoRenderer(), **asked)) == f"head {drawn} plain"
+
+
+@pytest.mark.parametrize("layer", [0, 1, 5])
+def test_a_number_that_is_not_held_is_refused_with_those_that_are(layer: int) -> None:
+    """It is the place of another layer, which would be drawn without a word."""
+    with pytest.raises(SelectionError, match=r"3 attention layer.*2"):
+        example_trace(5)[2:].render(EchoRenderer(), layer=layer)
+
+
+def test_layers_that_share_a_number_are_told_by_their_places() -> None:
+    """As in a trace that somebody puts together of two."""
+    one = example_trace(1)
+    both = attncore.AttentionTrace((one[0], one[0]), one.axes)
+    assert str(both.render(EchoRenderer(), layer=1)) == "head 1 plain"

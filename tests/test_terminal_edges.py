@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 from typing import Any
@@ -244,3 +245,31 @@ def test_it_is_found_by_name() -> None:
     rendered = example_trace().render("terminal", view="head", color=False, width=60)
     assert rendered.details["view"] == "head"
     assert set(rendered.bundle) == {"text/plain", "text/html"}
+
+
+def matrix_of(weights: Any) -> list[str]:
+    """The matrix view's lines of weights (query, key), from the line of positions on."""
+    trace = AttentionTrace.from_arrays([np.asarray(weights, dtype=float)[None, None]])
+    return text_of(trace, "matrix").split("\n\n")[1].splitlines()
+
+
+def test_numbers_that_are_no_shares_stay_in_their_columns() -> None:
+    """Negative weights and those of 10 and more end where the positions above them do."""
+    lines = matrix_of([[-0.12, 0.5, 12.34], [123.4, -1.5, 0.25], [1e6, -0.001, -45.6]])
+    ends = [[match.end() for match in re.finditer(r"\S+", one)][-3:] for one in lines]
+    assert ends == [ends[0]] * 4
+    shown = [one.split()[-3:] for one in lines[1:]]
+    assert shown == [["-.12", ".50", "12.3"], ["123", "-1.50", ".25"], ["1e6", "·", "-45.6"]]
+
+
+@pytest.mark.parametrize("weight", [1 / 5000, 1e-7])
+def test_a_legend_of_small_weights_has_digits_enough(weight: float) -> None:
+    """Each shade begins at a number of its own, and neither it nor the brightest colour is said to be nothing."""
+    trace = AttentionTrace.from_arrays([np.full((1, 1, 200, 200), weight)])
+    bounds = re.findall(r"[·░▒▓█] from (\S+)", text_of(trace, "matrix"))
+    assert len(set(bounds)) == len(bounds) == 5
+    assert all(float(bound) > 0 for bound in bounds)
+    colored = str(RENDERER.render(trace, view="matrix", width=80, color=True).bundle["text/plain"])
+    brightest = re.search(r"(\S+) or more", colored)
+    assert brightest is not None
+    assert float(re.sub(r"\S*m", "", brightest[1])) > float(bounds[-1])

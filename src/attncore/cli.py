@@ -14,13 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from attncore._version import __version__
-from attncore.api import trace as capture_trace
-from attncore.attention import AttentionTrace
-from attncore.cli_output import plain_warnings, print_json, print_rendered, report, say, working
-from attncore.cli_page import is_page, show_page
-from attncore.cli_values import index_or_name, layer_selector, name_and_value, numbers
-from attncore.errors import AttncoreError, OptionError
+from attncore.cli_capture import capture, trace_of
+from attncore.cli_output import plain_warnings, print_json, print_text, report, say
+from attncore.cli_values import index_or_name, layer_selectors, numbers, renderer_options
+from attncore.errors import AttncoreError
 from attncore.storage import check_folder, load
+from attncore.subject import place_of
 
 
 class _Commands(TyperGroup):
@@ -108,7 +107,8 @@ def trace(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE")],
     layers: Annotated[
-        list[str] | None, typer.Option(help="Only these layers: an index, 0:4, a name or a glob; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Only these layers: an index, 0:4, a name or a glob, or several as 0,3,5; may be repeated."),
     ] = None,
     heads: Annotated[str | None, typer.Option(help="Only these heads, such as 0,3,5.")] = None,
     keep: Annotated[Keep, typer.Option(help="Hold weights, query and key, or the smaller.")] = Keep.auto,
@@ -118,17 +118,17 @@ def trace(
     check_folder(output)
     options: dict[str, Any] = {"keep": keep.value}
     if layers:
-        options["layers"] = [layer_selector(layer) for layer in layers]
+        options["layers"] = layer_selectors(layers)
     if heads is not None:
         options["heads"] = numbers(heads)
-    captured = _capture(model, text, text_b, **options)
+    captured = capture(model, text, text_b, **options)
     captured.save(output)
     if as_json:
         from attncore.cli_info import trace_as_json
 
         print_json({"file": str(output), **trace_as_json(captured)})
     else:
-        print(captured)
+        print_text(str(captured))
         say(f"saved to {output}; show it with: attncore show {output}")
 
 
@@ -140,9 +140,11 @@ def show(
     *,
     renderer: Annotated[str, typer.Option("--renderer", "-r", help="See `attncore renderers`.")] = "terminal",
     view: Annotated[str | None, typer.Option("--view", "-v", help="One of the renderer's views.")] = None,
-    layer: Annotated[str | None, typer.Option(help="An index or a name.")] = None,
+    layer: Annotated[str | None, typer.Option(help="A layer's index, as it is shown, or its name.")] = None,
     head: Annotated[int | None, typer.Option(help="A head's number.")] = None,
-    query: Annotated[str | None, typer.Option(help="A position or a token.")] = None,
+    query: Annotated[
+        str | None, typer.Option(help="A position or a token; a token that reads like a position as -O 'query=\"3\"'.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="A batch item.")] = None,
     option: Annotated[
         list[str] | None,
@@ -152,22 +154,12 @@ def show(
     open_page: Open = True,
 ) -> None:
     """Show a saved trace, or run MODEL on TEXT and show that."""
-    found = _trace_of(source, text, text_b)
-    asked: dict[str, Any] = {"head": head, "batch": batch}
-    asked["layer"] = None if layer is None else index_or_name(layer)
-    asked["query"] = None if query is None else index_or_name(query)
-    options = {name: value for name, value in asked.items() if value is not None}
-    options |= dict(name_and_value(pair) for pair in option or [])
-    rendered = found.render(renderer, view=view, **options)
-    if is_page(rendered) and (save is None or save.suffix.lower() == ".html"):
-        show_page(rendered, save, open_page=open_page)
-    elif save is not None:
-        say(f"written to {rendered.save(save)}")
-    elif "text/plain" in rendered.bundle:
-        print_rendered(rendered)
-    else:
-        kinds = ", ".join(rendered.bundle)
-        raise OptionError(f'renderer "{renderer}" draws {kinds}, which a terminal cannot show; give --save FILE')
+    from attncore.cli_show import Asked, put_out, render
+
+    if save is not None:
+        check_folder(save)
+    asked = Asked(renderer, view, layer=layer, head=head, query=query, batch=batch, more=renderer_options(option or []))
+    put_out(render(trace_of(source, text, text_b), asked), asked, save, open_page=open_page)
 
 
 @app.command()
@@ -177,7 +169,7 @@ def serve(
     text_b: TextB = None,
     *,
     view: Annotated[str | None, typer.Option("--view", "-v", help="What the page opens with.")] = None,
-    layer: Annotated[str | None, typer.Option(help="An index or a name.")] = None,
+    layer: Annotated[str | None, typer.Option(help="A layer's index, as it is shown, or its name.")] = None,
     port: Annotated[int, typer.Option(help="The port to listen on; 0 for a free one.")] = 0,
     host: Annotated[
         str, typer.Option(help="The address to listen on; as it is, only this machine is answered.")
@@ -187,9 +179,9 @@ def serve(
     """Show a trace as the interactive page from a local server: exact at any length."""
     from attncore.cli_serve import run_server
 
-    asked = {"view": view, "layer": None if layer is None else index_or_name(layer)}
+    found = trace_of(source, text, text_b)
+    asked = {"view": view, "layer": None if layer is None else place_of(found, index_or_name(layer))}
     options = {name: value for name, value in asked.items() if value is not None}
-    found = _trace_of(source, text, text_b)
     run_server(found, host=host, port=port, open_page=open_page, **options)
 
 
@@ -202,7 +194,7 @@ def info(file: TraceFile, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"file": str(file), **trace_as_json(found)})
     else:
-        print(trace_as_text(found))
+        print_text(trace_as_text(found))
 
 
 @app.command()
@@ -246,9 +238,10 @@ def demo(
     open_page: Open = True,
 ) -> None:
     """Capture a real model on a real sentence, offline, and show what its heads do."""
-    from attncore.cli_demo import run_demo
+    from attncore.cli_demo import page_beside, run_demo
 
     check_folder(output)
+    check_folder(page_beside(output))
     run_demo(model.value, text, output, backend=backend.value, open_page=open_page)
 
 
@@ -260,28 +253,7 @@ def _list_plugins(kind: str, as_json: bool, verbose: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print(plugins_as_text(rows, verbose=verbose))
-
-
-def _capture(model: str, text: str, text_b: str | None, **options: Any) -> AttentionTrace:
-    from attncore.model_loading import load_model, takes_text
-
-    with working(f"loading {model}"):
-        loaded = load_model(model, text, text_b)
-    with working("capturing attention"), takes_text(model, loaded):
-        return capture_trace(loaded.model, loaded.inputs, tokens=loaded.tokens, **options)
-
-
-def _trace_of(source: str, text: str | None, text_b: str | None) -> AttentionTrace:
-    """The trace in a file, or of a model on a text."""
-    is_file = Path(source).is_file() or source.endswith(".safetensors")
-    if is_file and text is not None:
-        raise typer.BadParameter(f'"{source}" is a trace that was captured already, so it takes no TEXT')
-    if is_file:
-        return load(source)
-    if text is None:
-        raise typer.BadParameter(f'there is no file "{source}"; to run it as a model, give the TEXT it is to read')
-    return _capture(source, text, text_b)
+        print_text(plugins_as_text(rows, verbose=verbose))
 
 
 def main() -> None:

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from attncore.api import trace as capture_trace
 from attncore.attention import AttentionTrace
-from attncore.cli_output import command_name, print_rendered, say, working
+from attncore.cli_capture import capture_loaded, loading
+from attncore.cli_output import command_name, print_rendered, say
 from attncore.cli_page import show_page
 from attncore.errors import OptionError
-from attncore.model_loading import ModelLoadError, load_transformers_model
+from attncore.model_loading import LoadedModel, ModelLoadError, check_length, load_transformers_model
 from attncore.patterns import head_statistics, strongest_pattern
 
 # Patterns that say something on their own; "mixed" and "broad" are what is left.
 _TELLING = ("previous token", "next token", "same token", "first token (sink)", "separator")
 _PER_PATTERN = 4
+_MINILM_POSITIONS = 512
 
 
 @dataclass(frozen=True)
@@ -85,28 +85,27 @@ def run_demo(
     os.environ["HF_HUB_OFFLINE"] = "1"
     sentence = demo.text if text is None else text
     say(f"Model: {demo.title}\nText:  {sentence}\n")
-    with working(f"loading {demo.module}"):
+    with loading(demo.module):
         if backend == "torch":
             loaded = load_transformers_model(str(folder), sentence, gguf_file=demo.gguf_file)
-            model, inputs, tokens = loaded.model, loaded.inputs, loaded.tokens
         else:
-            model, inputs, tokens = _in_another_framework(backend, sentence)
-    with working("capturing attention"):
-        trace = capture_trace(model, inputs, tokens=tokens)
+            loaded = _in_another_framework(backend, sentence)
+    trace = capture_loaded(demo.module, loaded)
     _show(trace, output)
     show_page(trace.render("d3"), page_beside(output), open_page=open_page)
     return trace
 
 
-def _in_another_framework(backend: str, sentence: str) -> tuple[Any, Any, Any]:
-    """MiniLM as the examples write it: the model, its inputs, and the tokens."""
+def _in_another_framework(backend: str, sentence: str) -> LoadedModel:
+    """MiniLM as the examples write it."""
     module, install = _IN_OTHER_FRAMEWORKS[backend]
     try:
         example = import_module(module)
     except ImportError as error:
         raise ModelLoadError(f"the demo for {backend} needs {error.name}, which is not installed: {install}") from error
-    found: tuple[Any, Any, Any] = example.demo(sentence)
-    return found
+    loaded = LoadedModel(*example.demo(sentence))
+    check_length(len(loaded.tokens), _MINILM_POSITIONS)
+    return loaded
 
 
 def page_beside(output: Path) -> Path:

@@ -11,7 +11,6 @@ from attncore.describe import describe
 from attncore.layer import AttentionLayer
 from attncore.plugins import Plugins
 from attncore.rendering import options_of
-from attncore.token_display import readable
 
 
 def trace_as_json(trace: AttentionTrace) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def trace_as_text(trace: AttentionTrace) -> str:
     """A page: the summary, a line a layer, the tokens, what is not covered, and where it is from."""
     parts = [describe(trace), _layer_lines(trace)]
     for axis in trace.axes.values():
-        tokens = " ".join(axis.labels[0][:24]) + (" …" if axis.length > 24 else "")
+        tokens = " ".join(axis.labels[0][:24] if axis.labels else ()) + (" …" if axis.length > 24 else "")
         parts.append(f'axis "{axis.name}", {axis.length} x {axis.kind}: {tokens}')
     if trace.coverage:
         parts.append(f"not in the trace:\n{_indented(str(trace.coverage))}")
@@ -71,7 +70,7 @@ def trace_as_text(trace: AttentionTrace) -> str:
         f"captured {origin.created} by attncore {origin.attncore}, backend {origin.backend} ({origin.mechanism})"
         + (f"; {versions}" if versions else "")
     )
-    return "\n\n".join(_visible(part) for part in parts)
+    return "\n\n".join(parts)
 
 
 def _layer_lines(trace: AttentionTrace) -> str:
@@ -86,11 +85,6 @@ def _layer_lines(trace: AttentionTrace) -> str:
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
-
-
-def _visible(text: str) -> str:
-    """The text with control characters shown, since a file may come from anybody."""
-    return "\n".join(readable([line])[0] if line else "" for line in text.splitlines())
 
 
 def plugins_as_json(found: Plugins, kind: str) -> list[dict[str, Any]]:

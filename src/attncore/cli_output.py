@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import shutil
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +15,44 @@ from typing import Any, TextIO
 
 from attncore.rendering import Rendered
 
+# Control and format characters (these can turn the direction of a line), surrogates, and separators of lines.
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+# Part of words and of emoji.
+_JOINERS = "\u200c\u200d"
+
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Shows ``what`` with a spinner on standard error while the block runs; only to people at a terminal."""
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(what):
+    # A name may hold what rich would take for markup.
+    with Console(stderr=True).status(Text(visible(what))):
         yield
+
+
+def visible(text: str) -> str:
+    """``text`` with a sign for each character that controls a terminal, since files and names come from anybody."""
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character == "\n" or character in _JOINERS or unicodedata.category(character) not in _UNSEEN:
+        return character
+    code = ord(character)
+    # U+2400 and on are pictures of the control characters, in their order.
+    return chr(0x2400 + code) if code < 0x20 else f"‹U+{code:04X}›"
 
 
 def say(text: str) -> None:
     """A line for the person, which is not part of the result."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """A result for a person."""
+    print(visible(text))
 
 
 def command_name() -> str:
@@ -36,8 +63,12 @@ def command_name() -> str:
 
 
 def print_json(value: Any) -> None:
-    """A result for a script."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """A result for a script; text that standard output cannot hold is escaped as JSON does it, so none is lost."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    has_surrogates = any(0xD800 <= ord(character) < 0xE000 for character in text)
+    print(text if is_utf8 and not has_surrogates else json.dumps(value, indent=2))
 
 
 def print_rendered(rendered: Rendered) -> None:

@@ -31,8 +31,14 @@ _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _NEW_TOKENS = 40
 
 
+# Tables of learned positions, as the models of transformers call them.
+_POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|embed_positions|wpe)$")
+# Whatever a stranger's code raises; one that ends the program must not end ours without a word.
+_ANY_ERROR = (Exception, SystemExit)
+
+
 class ModelLoadError(AttncoreError):
-    """A model could not be loaded by the name that was given."""
+    """A model could not be loaded by the name that was given, or not be run."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,8 @@ def load_model(name: str, text: str, text_b: str | None = None) -> LoadedModel:
 
 def _from_factory(name: str, text: str, text_b: str | None) -> LoadedModel:
     factory = _find_factory(name)
-    try:
+    with _told(f'"{name}" was called without arguments and'):
         made = factory()
-    except Exception as error:  # whatever a stranger's factory raises
-        raise ModelLoadError(f'"{name}" was called without arguments and raised {_named(error)}') from error
     texts = (text,) if text_b is None else (text, text_b)
     if not isinstance(made, tuple):
         return LoadedModel(made, texts, None)
@@ -72,7 +76,8 @@ def _from_factory(name: str, text: str, text_b: str | None) -> LoadedModel:
         )
     model, second = made
     if hasattr(second, "convert_ids_to_tokens"):
-        return LoadedModel(model, dict(second(*texts, return_tensors="pt")), second)
+        with _told(f'the tokenizer of "{name}" was given the text and'):
+            return LoadedModel(model, _tokenized(model, second, *texts), second)
     if not callable(second):
         raise ModelLoadError(
             f'"{name}" returned a model and a {type(second).__name__}, which is neither a tokenizer of transformers '
@@ -82,8 +87,19 @@ def _from_factory(name: str, text: str, text_b: str | None) -> LoadedModel:
 
 
 @contextmanager
-def takes_text(name: str, loaded: LoadedModel) -> Iterator[None]:
-    """Around a call of the model: one that was given the text itself, and fails on it, needs something before it.
+def _told(what: str) -> Iterator[None]:
+    """Around a stranger's code, whose errors are told in a sentence that begins with ``what``."""
+    try:
+        yield
+    except AttncoreError:
+        raise
+    except _ANY_ERROR as error:
+        raise ModelLoadError(f"{what} raised {_named(error)}") from error
+
+
+@contextmanager
+def running(name: str, loaded: LoadedModel) -> Iterator[None]:
+    """Around a call of the model, whose errors are told in a sentence: they are no fault of attncore's.
 
     Raises:
         ModelLoadError: it failed.
@@ -92,9 +108,10 @@ def takes_text(name: str, loaded: LoadedModel) -> Iterator[None]:
         yield
     except AttncoreError:
         raise
-    except Exception as error:  # whatever a stranger's model raises
+    except _ANY_ERROR as error:
         if not isinstance(loaded.inputs, tuple) or not all(isinstance(one, str) for one in loaded.inputs):
-            raise
+            hint = _too_long_perhaps(loaded)
+            raise ModelLoadError(f'the model "{name}" was run on the text and raised {_named(error)}{hint}') from error
         raise ModelLoadError(
             f'the model that "{name}" returned was called with the text itself and raised {_named(error)}; if it takes '
             "something else, return (model, tokenizer), with a tokenizer of transformers, or (model, prepare), where "
@@ -103,10 +120,8 @@ def takes_text(name: str, loaded: LoadedModel) -> Iterator[None]:
 
 
 def _prepared(name: str, model: Any, prepare: Callable[..., Any], text: str, text_b: str | None) -> LoadedModel:
-    try:
+    with _told(f'prepare(text, text_b) of "{name}"'):
         prepared = prepare(text, text_b)
-    except Exception as error:  # whatever a stranger's function raises
-        raise ModelLoadError(f'prepare(text, text_b) of "{name}" raised {_named(error)}') from error
     if not isinstance(prepared, tuple) or len(prepared) != 2:
         raise ModelLoadError(
             f'prepare(text, text_b) of "{name}" returned a {type(prepared).__name__}; return (inputs, tokens)'
@@ -122,7 +137,7 @@ def _find_factory(name: str) -> Callable[[], Any]:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:  # whatever a stranger's module raises on import
+    except _ANY_ERROR as error:
         raise ModelLoadError(
             f'cannot import "{module_name}" for the model "{name}": {_named(error)}; it is looked for in the current '
             "folder and among the installed packages"
@@ -158,10 +173,60 @@ def load_transformers_model(
         model = kind.from_pretrained(name, **options)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelLoadError(_why_not(name, error)) from error
-    if encoder_decoder:
-        return LoadedModel(model, _source_and_target(model, tokenizer, text, text_b), tokenizer)
-    texts = (text,) if text_b is None else (text, text_b)
-    return LoadedModel(model, dict(tokenizer(*texts, return_tensors="pt")), tokenizer)
+    with _told(f'"{name}" was given the text and'):
+        if encoder_decoder:
+            return LoadedModel(model, _source_and_target(model, tokenizer, text, text_b), tokenizer)
+        texts = (text,) if text_b is None else (text, text_b)
+        return LoadedModel(model, _tokenized(model, tokenizer, *texts), tokenizer)
+
+
+def _tokenized(model: Any, tokenizer: Any, *texts: str, **options: Any) -> dict[str, Any]:
+    """What the tokenizer makes of the texts.
+
+    Raises:
+        ModelLoadError: it makes more tokens than the model has positions for.
+    """
+    inputs = dict(tokenizer(*texts, return_tensors="pt", **options))
+    check_length(_token_count(inputs), most_positions(model))
+    return inputs
+
+
+def check_length(tokens: int, most: int | None) -> None:
+    """Whether a model takes so many tokens, where it is known how many it takes at the most.
+
+    Raises:
+        ModelLoadError: it does not.
+    """
+    if most is not None and tokens > most:
+        raise ModelLoadError(f"the text has {tokens} tokens and this model takes {most}; give a shorter one")
+
+
+def _token_count(inputs: Any) -> int:
+    ids: Any = inputs.get("input_ids") if isinstance(inputs, dict) else None
+    return int(ids.shape[-1]) if getattr(ids, "shape", ()) else 0
+
+
+def most_positions(model: Any) -> int | None:
+    """How many tokens a model has learned positions for; None where it computes them and so takes any number."""
+    named = getattr(model, "named_modules", None)
+    tables = [module for name, module in named() if _POSITION_TABLE.search(name)] if named else []
+    sizes = [_usable_rows(table) for table in tables if hasattr(table, "weight")]
+    limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    return min(max(sizes), limit or max(sizes)) if sizes else None
+
+
+def _usable_rows(table: Any) -> int:
+    """Rows of a table of positions; those up to the row for padding, as RoBERTa's has one, are no positions."""
+    padding = getattr(table, "padding_idx", None)
+    return int(table.weight.shape[0]) - (0 if padding is None else padding + 1)
+
+
+def _too_long_perhaps(loaded: LoadedModel) -> str:
+    """A clause for a failed run of a text that is longer than its tokenizer says the model takes."""
+    tokens, most = _token_count(loaded.inputs), getattr(loaded.tokens, "model_max_length", None)
+    if not isinstance(most, int) or tokens <= most:
+        return ""
+    return f"; the text has {tokens} tokens and by its tokenizer the model takes {most}, so try a shorter one"
 
 
 def _transformers(name: str) -> Any:
@@ -204,16 +269,16 @@ def _why_not(name: str, error: Exception) -> str:
 
 def _source_and_target(model: Any, tokenizer: Any, text: str, text_b: str | None) -> dict[str, Any]:
     """Inputs of an encoder-decoder: the source, and the target shifted as in training."""
-    inputs = dict(tokenizer(text, return_tensors="pt"))
+    inputs = _tokenized(model, tokenizer, text)
     if text_b is None:
         target = model.generate(**inputs, max_new_tokens=_NEW_TOKENS)
     else:
-        labels = tokenizer(text_target=text_b, return_tensors="pt").input_ids
+        labels = _tokenized(model, tokenizer, text_target=text_b)["input_ids"]
         target = model.prepare_decoder_input_ids_from_labels(labels)
     return {**inputs, "decoder_input_ids": target}
 
 
-def _named(error: Exception) -> str:
+def _named(error: BaseException) -> str:
     """The kind of an error and the first line that says something, of what may be pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300].rstrip('.')}" if lines else type(error).__name__

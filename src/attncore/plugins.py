@@ -82,7 +82,7 @@ def _wanted(name: str) -> bool:
 def _load(found: Plugins, manager: pluggy.PluginManager, entry_point: EntryPoint) -> None:
     try:
         plugin = entry_point.load()
-    except Exception as error:  # whatever a stranger's module raises on import
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises on import
         found.failures[entry_point.name] = f"importing it raised {type(error).__name__}: {error}"
         return
     distribution = entry_point.dist
@@ -101,7 +101,7 @@ def _register(found: Plugins, manager: pluggy.PluginManager, plugin: object, nam
         others = [other for other in manager.get_plugins() if other is not plugin]
         only_this("attncore_register_renderers", others)(register=_adder(renderers, found.renderers, Renderer, source))
         only_this("attncore_register_backends", others)(register=_adder(backends, found.backends, Backend, source))
-    except Exception as error:  # whatever a stranger's hook raises
+    except (Exception, SystemExit) as error:  # whatever a stranger's hook raises
         if manager.is_registered(plugin):
             manager.unregister(plugin)
         found.failures[name] = f"{error}" if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"

@@ -10,9 +10,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attncore.errors import AttncoreError, OptionError, did_you_mean
+from attncore.errors import AttncoreError, OptionError, PluginError, did_you_mean
 from attncore.plugins import find_renderer, plugins
 from attncore.protocols import GlanceRenderer, Renderer
+from attncore.storage import replaced_whole
+from attncore.subject import place_of
 
 if TYPE_CHECKING:
     from attncore.attention import AttentionTrace
@@ -70,6 +72,7 @@ class Rendered:
 
         Raises:
             OptionError: the picture has no such type.
+            OSError: the file cannot be written, because its folder does not exist for example.
         """
         target = Path(path)
         mime = _MIME_OF_SUFFIX.get(target.suffix.lower())
@@ -78,7 +81,8 @@ class Rendered:
             endings = [suffix for suffix, kind in _MIME_OF_SUFFIX.items() if kind in kinds]
             raise OptionError(f'this picture cannot be saved as "{target.suffix}"; use one of {", ".join(endings)}')
         content = self.files[mime] if mime in self.files else self.bundle[mime]
-        target.write_bytes(content.encode() if isinstance(content, str) else content)
+        with replaced_whole(target) as partial:
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
 
 
@@ -91,13 +95,17 @@ def render(
         trace: what to show.
         renderer: its name, as in `attncore.renderers()`, or a renderer itself; by default the first.
         view: one of the renderer's views; its first by default.
-        **options: the renderer's own options.
+        **options: the renderer's own options. A number given as ``layer`` is the layer's own, as pictures show it, and
+            counts from the end of those held where it is negative; a renderer is given the place in ``trace``.
 
     Raises:
-        PluginError: there is no such renderer.
+        PluginError: there is no such renderer, or it has no views or returns no picture.
         OptionError: it has no such view or option.
+        SelectionError: the trace holds no such layer.
     """
     chosen = _chosen(renderer)
+    if not chosen.views:
+        raise PluginError(f'renderer "{chosen.name}" has no views; it must name at least one')
     view = chosen.views[0] if view is None else view
     if view not in chosen.views:
         raise OptionError(
@@ -105,7 +113,14 @@ def render(
             f"its views are {', '.join(chosen.views)}"
         )
     check_options(chosen.name, chosen.render, options, given=("view",))
-    return chosen.render(trace, view=view, **options)
+    if "layer" in options:
+        options["layer"] = place_of(trace, options["layer"])
+    rendered = chosen.render(trace, view=view, **options)
+    if not isinstance(rendered, Rendered):
+        raise PluginError(
+            f'view "{view}" of renderer "{chosen.name}" returned a {type(rendered).__name__}; it must return a Rendered'
+        )
+    return rendered
 
 
 def notebook_bundle(trace: AttentionTrace) -> dict[str, Any]:

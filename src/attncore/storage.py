@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -77,31 +80,60 @@ def save(trace: AttentionTrace, path: str | PathLike[str]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    check_folder(path)
     writer = _Writer()
-    described = {**trace_to_json(trace, writer.add), "bfloat16": writer.bfloat16}
-    metadata = {"format_version": str(FORMAT_VERSION), "attncore": json.dumps(described)}
-    target = Path(path)
-    # A crash while writing must not destroy a file that was there.
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    with replaced_whole(path) as partial:
+        described = {**trace_to_json(trace, writer.add), "bfloat16": writer.bfloat16}
+        metadata = {"format_version": str(FORMAT_VERSION), "attncore": json.dumps(described)}
+        try:
+            save_file(writer.tensors, partial, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(f"cannot write {path}: {error}") from error
+
+
+@contextmanager
+def replaced_whole(path: str | PathLike[str]) -> Iterator[Path]:
+    """Gives the block another file to write, beside ``path``, which takes its place when the block is done.
+
+    So a file that was there is replaced whole or not at all. It keeps its permissions, and a symbolic link to it stays
+    one; a new file has the permissions that the process gives to new files.
+
+    Raises:
+        OSError: as `check_folder` does, or the file cannot be written.
+    """
+    target = check_folder(path)
+    # A name of its own, since others may be writing the same file, and a short one, since names have a longest.
+    partial = target.with_name(f".attncore-{secrets.token_hex(8)}.partial")
     try:
-        save_file(writer.tensors, partial, metadata=metadata)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        # Read before the block writes: safetensors makes the file anew, for its owner alone.
+        permissions = stat.S_IMODE((target if target.exists() else partial).stat().st_mode)
+        yield partial
+        partial.chmod(permissions)
         os.replace(partial, target)
-    except SafetensorError as error:
-        raise OSError(f"cannot write {target}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def check_folder(path: str | PathLike[str]) -> None:
+def check_folder(path: str | PathLike[str]) -> Path:
     """Whether a file can be put there, to find out before a long run and not after.
 
+    Returns:
+        Where the file will lie: ``path`` itself, or what a symbolic link there leads to.
+
     Raises:
-        FileNotFoundError: its folder does not exist.
+        OSError: its folder does not exist or is not to be written to, or something lies there that is not a file.
     """
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}; create it first")
+    there = Path(path)
+    target = Path(os.path.realpath(path)) if there.is_symlink() else there
+    if there.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder; give the name of a file")
+    if there.exists() and not there.is_file():
+        raise OSError(f"cannot write {path}: it is a device, a pipe or a socket; give the name of a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {target.parent}; create it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write {path}: you may not write to the folder {target.parent}; choose another")
+    return target
 
 
 def load(path: str | PathLike[str]) -> AttentionTrace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from attncore.attention import AttentionTrace
 from attncore.axis import TokenAxis
 from attncore.errors import OptionError, SelectionError
 from attncore.layer import AttentionLayer
+from attncore.selection import no_such_layer
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Subject:
 
     @classmethod
     def of(cls, trace: AttentionTrace, layer: int | str, head: int | None, batch: int) -> Self:
-        """The subject that these options mean.
+        """The subject that these options mean; ``layer`` is a name or a place in ``trace``, as `render` gives it.
 
         Raises:
             SelectionError: there is no such layer, head or batch item.
@@ -81,6 +82,24 @@ class Subject:
         return f"mean over {self.layer.n_heads} heads" if self.layer.n_heads > 1 else "its only head"
 
 
+def place_of(trace: AttentionTrace, layer: Any) -> Any:
+    """Where in ``trace`` a layer is whose own index is given; whatever is no such index is given back as it is.
+
+    In a trace of all layers the two are the same. In one that holds some of them, the index is what people see.
+
+    Raises:
+        SelectionError: no layer of this index is held; the message lists those that are.
+    """
+    indices = [one.index for one in trace]
+    # Layers that somebody put together may share an index; then only their places tell them apart.
+    are_places = indices == list(range(len(indices))) or len(set(indices)) < len(indices)
+    if are_places or isinstance(layer, bool) or not isinstance(layer, int | np.integer) or layer < 0:
+        return layer
+    if layer not in indices:
+        raise SelectionError(no_such_layer(int(layer), trace.layers))
+    return indices.index(int(layer))
+
+
 def check_batch(layer: AttentionLayer, batch: int) -> None:
     """Raise unless the layer has this batch item."""
     items = layer.shape[0]
@@ -121,7 +140,7 @@ def find_query(subject: Subject, query: int | str) -> int:
     if not -total <= query < total:
         raise SelectionError(
             f'axis "{axis.name}" has {total} query position(s) and {query} was asked for; give {_range(total)}, '
-            "a token's text, or None for every query"
+            "a token's text, or leave query out to get every one"
         )
     return int(query) % total
 

@@ -53,7 +53,8 @@ class Matrix:
         shown_queries = drawn_positions(queries.padding, max(room, _SHORTEST_PICTURE))
         query_bins = Bins.of(shown_queries, _most_rows(len(shown_queries), key_bins, room))
         pooled = pool(lambda rows: subject.read_mean(rows)[None], queries.padding, 1, query_bins, key_bins)
-        return cls(subject, pooled, _cell_width(keys, key_bins, room), side)
+        numbers = NUMBER_CELL if key_bins.pooled else max(NUMBER_CELL, _widest_number(pooled) + 1)
+        return cls(subject, pooled, _cell_width(keys, key_bins, room, numbers), side)
 
     @property
     def with_numbers(self) -> bool:
@@ -119,9 +120,7 @@ class Matrix:
     def _numbers(self, paint: Paint, values: Values, top: float) -> Line:
         segments = []
         for value in values:
-            text = "·" if abs(value) < 0.005 else f"{value:.2f}"
-            text = text[1:] if text.startswith("0.") else text
-            segments.append(paint.number(f"{text:>{self.cell - 1}} ", float(value), top))
+            segments.append(paint.number(f"{_number(value):>{self.cell - 1}} ", float(value), top))
         return segments
 
     def _key_ruler(self) -> Iterator[Line]:
@@ -193,14 +192,30 @@ def _most_rows(total: int, keys: Bins, room: int) -> int:
     return min(total, min(square, 2 * len(keys)) // 2 * 2)
 
 
-def _cell_width(labels: Labels, keys: Bins, room: int) -> int:
-    """The width of a cell: wide enough for numbers and tokens where there is room, else 2 (square), else 1."""
+def _number(value: float) -> str:
+    """A weight in at most six characters: ``.12``, ``-.12``, ``1.00``; ``12.3`` or ``1e12`` where it is no share."""
+    size = abs(value)
+    if size < 0.005:
+        return "·"
+    if size >= 99_999.5:
+        return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+    decimals = 2 if size < 9.995 else 1 if size < 99.95 else 0
+    text = f"{value:.{decimals}f}"
+    return text.replace("0.", ".", 1) if size < 0.995 else text
+
+
+def _widest_number(pooled: Pooled) -> int:
+    return max((len(_number(value)) for value in pooled.values.ravel().tolist()), default=1)
+
+
+def _cell_width(labels: Labels, keys: Bins, room: int, numbers: int) -> int:
+    """The width of a cell: ``numbers`` or more, for tokens, where there is room, else 2 (square), else 1."""
     widest = room // len(keys)
     if keys.pooled or widest < 2:
         return 1
-    if widest < NUMBER_CELL:
+    if widest < numbers:
         return 2
-    return max(NUMBER_CELL, min(widest, _WIDEST_CELL, 1 + labels.width(_WIDEST_CELL)))
+    return max(numbers, min(widest, _WIDEST_CELL, 1 + labels.width(_WIDEST_CELL)))
 
 
 def _key_label(labels: Labels, position: int) -> tuple[str, Style]:

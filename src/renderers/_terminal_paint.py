@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ Values = npt.NDArray[np.floating[Any]]
 # The colours of matplotlib's "magma" at nine equal steps: dark for nothing, and evenly brighter with the value.
 _MAGMA = ("000004", "1d1147", "51127c", "832681", "b73779", "e75263", "fc8961", "fec488", "fcfdbf")
 _LEVELS = 64
+_MOST_DECIMALS = 6
 SHADES = " ·░▒▓█"
 _STATE_COLORS = {RowState.PADDING: "#5f5f5f", RowState.MASKED: "#9a9a9a", RowState.NAN: "#00b3a4"}
 _STATE_SIGNS = {RowState.PADDING: "╌", RowState.MASKED: "×", RowState.NAN: "?"}
@@ -85,12 +87,13 @@ class Paint:
             steps = 16 if width >= 32 else 6
             ramp = np.linspace(0, 1, steps)[None, :] ** 2 * top
             bar = self.picture(ramp, np.zeros(1, dtype=np.int8), top)[0]
-            scale = f" {top:.2f}" if top == 1 else f" {top:.2f} or more"
+            scale = f" {_amount(top)}" if top == 1 else f" {_amount(top)} or more"
             remark = ", brightness by square root"
             wide = len("0 ") + steps + len(scale + remark) <= width
             return [[Segment("0 ", _FAINT), *bar, Segment(scale + remark if wide else scale, _FAINT)]]
         levels = len(SHADES)
-        parts = [f"{SHADES[level]} from {top * (level / levels) ** 2:.2f}" for level in range(1, levels)]
+        bounds = [top * (level / levels) ** 2 for level in range(1, levels)]
+        parts = [f"{shade} from {_amount(bound, bounds[0])}" for shade, bound in zip(SHADES[1:], bounds, strict=True)]
         return [[Segment(text, _FAINT)] for text in _packed(parts, width)]
 
     def state_legend(self, states: Iterable[RowState], width: int) -> list[list[Segment]]:
@@ -106,6 +109,13 @@ class Paint:
             )
             lines.append([sign, Segment(f" {STATE_NAMES[state]}: not attention"[: width - 2], _FAINT)])
         return lines
+
+
+def _amount(value: float, least: float | None = None) -> str:
+    """With two decimals, or as many as tell ``least``, by default the value itself, from nothing."""
+    least = value if least is None else least
+    decimals = max(2, -math.floor(math.log10(least))) if least > 0 else 2
+    return f"{value:.{decimals}f}" if decimals <= _MOST_DECIMALS else f"{value:.1e}"
 
 
 def _packed(parts: list[str], width: int) -> list[str]:

@@ -52,7 +52,7 @@ class TerminalRenderer:
         Args:
             trace: what to show.
             view: one of ``views``.
-            layer: index or name of a layer, for the head and the matrix view.
+            layer: the place in ``trace`` or the name of a layer, for the head and the matrix view.
             head: the model's own number of a head, or None for the mean over heads; for the same views.
             query: for the head view, a position or a token to show with bars; None for every query, a line each.
             batch: which batch item.

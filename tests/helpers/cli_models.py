@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,44 @@ def raising_prepare() -> Any:
 def forgetful_prepare() -> Any:
     """A function that returns the inputs alone."""
     return NumpyTransformer(), lambda text, text_b: [[1, 2]]
+
+
+class FailsInTheMiddle(NumpyTransformer):
+    """A model that takes what it is given, and breaks."""
+
+    def __call__(self, ids: Any, *, return_attentions: bool = False) -> Any:
+        """Fail as a framework does."""
+        raise RuntimeError("the size of tensor a (662) must match b (512)")
+
+
+def failing_forward() -> Any:
+    """A model that fails on what its own function prepared."""
+    return FailsInTheMiddle(), prepare
+
+
+def exiting() -> Any:
+    """A factory that ends the program."""
+    sys.exit("goodbye")
+
+
+def exiting_prepare() -> Any:
+    """A function that ends the program."""
+    return NumpyTransformer(), lambda text, text_b: sys.exit(0)
+
+
+class Talks(NumpyTransformer):
+    """A model that prints while it runs."""
+
+    def __call__(self, ids: Any, *, return_attentions: bool = False) -> Any:
+        """Print, and run."""
+        print("running")
+        return super().__call__(ids)
+
+
+def talking() -> Any:
+    """A factory that prints, as its model does."""
+    print("loading weights")
+    return Talks(), prepare
 
 
 not_a_function = 3

@@ -1,0 +1,90 @@
+"""``attncore show``: what is asked of a renderer, and where the picture goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attncore.attention import AttentionTrace
+from attncore.cli_output import print_rendered, say
+from attncore.cli_page import is_page, show_page
+from attncore.cli_values import index_or_name
+from attncore.errors import OptionError, SelectionError
+from attncore.rendering import Rendered
+
+# Which options the terminal's views pass over; one that is no view draws with all of them.
+_NOT_USED = {
+    "summary": ("layer", "head", "query"),
+    "model": ("layer", "head", "query"),
+    "matrix": ("query",),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed: the renderer, its view, and its options, None where one was left out."""
+
+    renderer: str
+    view: str | None
+    layer: str | None
+    head: int | None
+    query: str | None
+    batch: int | None
+    more: Mapping[str, Any]
+
+    def options(self) -> dict[str, Any]:
+        """The options that were given."""
+        given = {
+            "layer": None if self.layer is None else index_or_name(self.layer),
+            "head": self.head,
+            "query": None if self.query is None else index_or_name(self.query),
+            "batch": self.batch,
+        }
+        return {name: value for name, value in given.items() if value is not None} | dict(self.more)
+
+
+def render(trace: AttentionTrace, asked: Asked) -> Rendered:
+    """The picture that is asked for.
+
+    A query that was typed as a number is the token of that text where there is no such position.
+    """
+    options = asked.options()
+    _say_what_is_not_used(asked, options)
+    try:
+        return trace.render(asked.renderer, view=asked.view, **options)
+    except SelectionError as error:
+        if not isinstance(options.get("query"), int) or options["query"] == asked.more.get("query"):
+            raise
+        try:
+            return trace.render(asked.renderer, view=asked.view, **options | {"query": asked.query})
+        except SelectionError:
+            raise error from None
+
+
+def _say_what_is_not_used(asked: Asked, options: Mapping[str, Any]) -> None:
+    if asked.renderer != "terminal":
+        return
+    view = asked.view or "summary"
+    passed_over = [f"--{name}" for name in _NOT_USED.get(view, ()) if name in options]
+    if passed_over:
+        one_head = "head" if view == "matrix" else "head or --view matrix"
+        say(f"attncore: note: the {view} view does not use {', '.join(passed_over)}; give --view {one_head}")
+
+
+def put_out(rendered: Rendered, asked: Asked, save: Path | None, *, open_page: bool) -> None:
+    """Write the picture to a file, open it as a page, or print it.
+
+    Raises:
+        OptionError: it can only be written, and no file was given.
+    """
+    if is_page(rendered) and (save is None or save.suffix.lower() == ".html"):
+        show_page(rendered, save, open_page=open_page)
+    elif save is not None:
+        say(f"written to {rendered.save(save)}")
+    elif "text/plain" in rendered.bundle:
+        print_rendered(rendered)
+    else:
+        kinds = ", ".join(rendered.bundle)
+        raise OptionError(f'renderer "{asked.renderer}" draws {kinds}, which a terminal cannot show; give --save FILE')
