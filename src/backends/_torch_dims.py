@@ -18,13 +18,18 @@ Kind = Literal["plain", "feature", "unknown"]
 
 
 class Factor:
-    """A part of a dimension; two factors are the same only when they are the same object."""
+    """A part of a dimension; two factors are the same only when they are the same object.
 
-    __slots__ = ("kind", "size")
+    ``origin`` is the same object for all features that one projection made: the heads and what each is made of. It is
+    None where that is not known.
+    """
 
-    def __init__(self, size: int, kind: Kind) -> None:
+    __slots__ = ("kind", "origin", "size")
+
+    def __init__(self, size: int, kind: Kind, origin: object = None) -> None:
         self.size = size
         self.kind: Kind = kind
+        self.origin = origin
 
     def __repr__(self) -> str:
         return f"{self.kind[0]}{self.size}"
@@ -35,8 +40,8 @@ Dims = tuple[Dim, ...]
 
 
 def fresh(shape: Sequence[int], kind: Kind) -> Dims:
-    """One new factor for each dimension."""
-    return tuple((Factor(int(size), kind),) for size in shape)
+    """One new factor for each dimension; features are of an origin of their own."""
+    return tuple((Factor(int(size), kind, object() if kind == "feature" else None),) for size in shape)
 
 
 def size_of(dim: Dim) -> int:
@@ -68,7 +73,34 @@ def kind_of(dim: Dim) -> Kind:
 @lru_cache(maxsize=1024)
 def projected(dims: Dims, size: int, number: int) -> Dims:
     """The dimensions of a projection: other features at the same positions, and others for each ``number``."""
-    return (*dims[:-1], (Factor(size, "feature"),))
+    return (*dims[:-1], (Factor(size, "feature", _origin_of_projection(dims)),))
+
+
+def _origin_of_projection(dims: Dims) -> object:
+    """Another one, unless each head is projected by itself: then its features still belong to the heads."""
+    before = origin_of(dims[-1])
+    beside = [factor.origin for dim in dims[:-1] for factor in dim]
+    return before if before is not None and before in beside else object()
+
+
+def origin_of(dim: Dim) -> object:
+    """The projection that made all of a dimension's features; None where there is none, or it is not known."""
+    origins = {factor.origin for factor in dim}
+    return origins.pop() if len(origins) == 1 else None
+
+
+def is_along_positions(dims: Dims) -> bool:
+    """Whether the last dimension holds positions and another one features: projecting it mixes the sequence."""
+    last = dims[-1]
+    return len(last) == 1 and last[0].kind == "plain" and any(is_feature(dim) for dim in dims[:-1])
+
+
+def as_positions(dim: Dim, features: Dim) -> Dim:
+    """A dimension beside ``features``: what another projection made are positions, mixed along the sequence."""
+    own = origin_of(features)
+    if own is None or not any(factor.origin not in (None, own) for factor in dim):
+        return dim
+    return tuple(Factor(factor.size, "plain") if factor.origin not in (None, own) else factor for factor in dim)
 
 
 @lru_cache(maxsize=1024)
@@ -116,8 +148,11 @@ def _quick_reshape(dims: Dims, sizes: list[int], shape: Sequence[int]) -> Dims |
     if len(new) == rank + 1 and new[2:] == sizes[1:] and [factor.size for factor in dims[0]] == new[:2]:
         return ((dims[0][0],), (dims[0][1],), *dims[1:])
     if len(new) == rank + 1 and new[: rank - 1] == sizes[:-1] and len(dims[-1]) == 1:
-        kind = dims[-1][0].kind
-        return (*dims[:-1], (Factor(new[-2], kind),), (Factor(new[-1], kind),))
+        last = dims[-1][0]
+        if new[-2] == 1:  # put in between, which says nothing of features
+            return (*dims[:-1], (Factor(1, "plain"),), dims[-1])
+        parts = [(Factor(size, last.kind, last.origin),) for size in new[-2:]]
+        return (*dims[:-1], *parts)
     if len(new) == rank - 1 and new[:-1] == sizes[:-2]:
         return (*dims[:-2], dims[-2] + dims[-1])
     return None
@@ -134,8 +169,8 @@ def _take(rest: list[Factor], size: int) -> Dim | None:
             taken.append(factor)
             size //= factor.size
         elif factor.size % size == 0:
-            taken.append(Factor(size, factor.kind))
-            rest.append(Factor(factor.size // size, factor.kind))
+            taken.append(Factor(size, factor.kind, factor.origin))
+            rest.append(Factor(factor.size // size, factor.kind, factor.origin))
             size = 1
         else:
             return None
@@ -144,7 +179,7 @@ def _take(rest: list[Factor], size: int) -> Dim | None:
 
 def resized(dim: Dim, size: int) -> Dim:
     """A dimension of another length with the same meaning (a slice, padding, a concatenation)."""
-    return dim if size_of(dim) == size else (Factor(size, kind_of(dim)),)
+    return dim if size_of(dim) == size else (Factor(size, kind_of(dim), origin_of(dim)),)
 
 
 def fitted(dims: Dims, shape: Sequence[int]) -> Dims:

@@ -145,11 +145,12 @@ def _project(
         tag = products.hidden_states(operands[data], tag)
     known: Dims = tag.dims or ()
     dims: list[Dim] = []
+    origin = object()
     for label, size in zip(result, out.shape, strict=True):
         if label in terms[data] and label not in terms[1 - data]:
             dims.append(known[terms[data].index(label)])
         else:
-            dims.append((Factor(int(size), "feature"),))
+            dims.append((Factor(int(size), "feature", origin),))
     if out.is_floating_point():
         products.table.set(out, Tag(dims=tuple(dims), stream=products.table.source_of(tag), projected=True))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ._torch_arrays import memory_address, own_memory
+from ._torch_arrays import OWN_CLASSES, memory_address, own_memory
 from ._torch_layout import CannotMapError, Layout
 from ._torch_probabilities import TorchScoring
 from ._torch_tags import Scores, Softmax, Tag
@@ -71,16 +72,37 @@ def own_copies(*parts: tuple[Tensor | None, Tag | None]) -> list[Tensor | None]:
 
 
 def mask_or_bias(mask: Any, layout: Layout, query: Tensor, key: Tensor) -> dict[str, Tensor]:
-    """The mask in (batch, heads, query, key), each 1 where it is shared."""
+    """The mask in (batch, heads, query, key), each 1 where it is shared.
+
+    Raises:
+        CannotMapError: it is of a class of its own, which may hold no values.
+    """
     if mask is None:
         return {}
-    mask = mask.detach()
+    mask = _with_values(mask, query, key).detach()
     if layout.plain:
         four = mask.reshape(*([1] * (4 - mask.dim())), *mask.shape)
     else:
         full = torch.broadcast_shapes(mask.shape, (*query.shape[:-2], query.shape[-2], key.shape[-2]))
         four = layout.apply(mask.expand(full))
     return {"mask": four} if mask.dtype == torch.bool else {"bias": four}
+
+
+def _with_values(mask: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """The mask as a tensor that holds its values: PyTorch's causal biases only say what they are."""
+    if type(mask) in OWN_CLASSES:
+        return mask
+    bias = sys.modules.get("torch.nn.attention.bias")
+    if bias is None or not isinstance(mask, bias.CausalBias):
+        raise CannotMapError(f"its mask is a {type(mask).__name__}, whose values are not known")
+    rows, columns = query.shape[-2], key.shape[-2]
+    first = columns - rows if mask.variant == bias.CausalVariant.LOWER_RIGHT else 0
+    return torch.ones(rows, columns, dtype=torch.bool, device=query.device).tril(first)
+
+
+def not_followed(error: Exception) -> str:
+    """Why something is not in the trace, when the fault is ours."""
+    return f"a call that attncore could not follow ({type(error).__name__}: {error}); please report it"
 
 
 def masks_of(scoring: TorchScoring | None) -> list[Tensor]:

@@ -40,7 +40,9 @@ CONVOLUTION = frozenset({F.conv1d, F.conv2d, F.conv3d})
 RESHAPE = _functions(
     "view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "unsqueeze", "squeeze", "ravel"
 )
-TRANSPOSE = _functions("transpose", "swapaxes", "swapdims", "transpose_", "t", "adjoint")
+TRANSPOSE = _functions(
+    "transpose", "swapaxes", "swapdims", "transpose_", "swapaxes_", "swapdims_", "t", "t_", "adjoint"
+)
 PERMUTE = _functions("permute")
 MOVEDIM = _functions("movedim", "moveaxis")
 MATRIX_TRANSPOSE = frozenset({_property(Tensor.mT), _property(Tensor.T), _property(Tensor.mH), _property(Tensor.H)})

@@ -106,6 +106,6 @@ class _Walk:
     def _visit_attention(self, module: nn.Module, name: str) -> None:
         """Plan for a module that attends in such a block: what it runs may be like a tail too."""
         layers = self._code.layers_without_hook(module)
-        if layers is not None and all(has_own_tensors(layer) for layer in layers):
+        if layers is not None and all(has_own_tensors(one) for one in (module, *layers)):
             self.plan.layers += layers
             self.plan.ending.add(name)

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from . import _torch_functions as fn
 from ._torch_arrays import data_address, memory_address
-from ._torch_dims import Dim, Dims, Factor, Kind, is_feature, kind_of, part_of, size_of
-from ._torch_follow import common_stream, hidden_states, set_tag, tagged_in
+from ._torch_dims import Dim, Dims, Factor, Kind, is_feature, kind_of, origin_of, part_of, size_of
+from ._torch_follow import common_stream, set_tag, tagged_in, tensors_in
+from ._torch_origins import hidden_states, made_of_constants
 from ._torch_shapes import indexed
 from ._torch_tags import Softmax, Tag, TagTable, worst_order
 
@@ -26,9 +27,11 @@ def follow_parts(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: 
 
 def follow_joined(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
     """Tag a concatenation or a stack."""
-    tagged = tagged_in(table, args, kwargs)
+    tagged = [pair for pair in tagged_in(table, args, kwargs) if not pair[1].parameter]
     if tagged and isinstance(out, Tensor):
         set_tag(table, out, _joined(table, tagged, function, args, kwargs, out), function)
+    elif not tagged and isinstance(out, Tensor) and made_of_constants(table, list(tensors_in(args))):
+        table.set(out, Tag(dims=None, parameter=True))
 
 
 def _follow_parts(
@@ -121,4 +124,6 @@ def _are_chunks(tagged: list[tuple[Tensor, Tag]], parts: int) -> bool:
 
 def _joined_dim(dim: Dim, size: int, parts: list[Dim]) -> Dim:
     """A dimension joined of several: positions if any part is positions."""
-    return (Factor(size, "plain" if any(kind_of(part) == "plain" for part in parts) else kind_of(dim)),)
+    kind: Kind = "plain" if any(kind_of(part) == "plain" for part in parts) else kind_of(dim)
+    origins = {origin_of(part) for part in parts}
+    return (Factor(size, kind, origins.pop() if len(origins) == 1 else None),)

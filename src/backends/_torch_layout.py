@@ -10,7 +10,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ._torch_dims import Dim, Dims, Kind, fitted, fresh, is_feature, kind_of, size_of
+from ._torch_dims import Dim, Dims, Factor, Kind, as_positions, fitted, fresh, is_feature, kind_of, size_of
 
 Role = Literal["batch", "heads", "row"]
 Part = tuple[int, Role]
@@ -91,8 +91,8 @@ def mapped(query: Dims, key: Dims, order: str) -> tuple[Layout, tuple[str, ...]]
     if _holds("unknown", lead) and len(key) == len(query):
         candidate = fitted(key[:-2], [size_of(dim) for dim in lead])
         lead = lead if _holds("unknown", candidate) else candidate
-    check_mappable(lead, query[-2], key[-2], order, kind_of(query[-1]))
-    row = query[-2] if len(query) > 2 else fresh((size_of(query[-2]),), "plain")[0]
+    row = as_positions(query[-2], query[-1]) if len(query) > 2 else fresh((size_of(query[-2]),), "plain")[0]
+    check_mappable(lead, row, key[-2], order, kind_of(query[-1]))
     return layout_of(lead, row, key[-2]), notes_on_layout(lead, row, key[-2])
 
 
@@ -144,6 +144,13 @@ def _lead_parts(dim: Dim, axis: int, lead: Dims, has_heads: bool) -> tuple[Part,
 def known_dims(dims: Dims | None, shape: Sequence[int]) -> Dims:
     """The dimensions, or unknown ones of this shape."""
     return dims if dims is not None and len(dims) == len(shape) else fresh(shape, "unknown")
+
+
+def with_heads_third(dims: Dims) -> Dims:
+    """The dimensions with the third from the end as heads, where its meaning is open."""
+    if len(dims) < 3 or kind_of(dims[-3]) != "unknown":
+        return dims
+    return (*dims[:-3], (Factor(size_of(dims[-3]), "feature"),), *dims[-2:])
 
 
 def check_mappable(lead: Dims, row: Dim, key: Dim, order: str, contracted: str = "unknown") -> None:

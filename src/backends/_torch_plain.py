@@ -24,16 +24,21 @@ from torch import Tensor, nn
 
 from . import _torch_functions as fn
 
-# What plain layers do to tensors. None of it meets two tensors in a product, but for `addmm` and `linear` with weights.
+# What plain layers do to tensors, as methods or attributes of them.
 _OF_TENSORS = frozenset(
     {
-        "abs", "addmm", "any", "bfloat16", "bool", "clamp", "clip", "contiguous", "cos", "device", "dim", "dropout",
-        "dtype", "erf", "exp", "finfo", "flatten", "float", "float16", "float32", "functional", "gelu", "half",
-        "is_floating_point", "isinf", "layer_norm", "linear", "log", "max", "mean", "min", "nn", "numel", "permute",
-        "pi", "pow", "relu", "reshape", "rsqrt", "shape", "sigmoid", "silu", "sin", "size", "softplus", "sqrt",
-        "square", "squeeze", "tanh", "to", "transpose", "type_as", "unsqueeze", "var", "view",
+        "abs", "any", "bfloat16", "bool", "clamp", "clip", "contiguous", "cos", "device", "dim", "dtype", "erf", "exp",
+        "flatten", "float", "half", "is_floating_point", "isinf", "log", "max", "mean", "min", "numel", "permute",
+        "pow", "relu", "reshape", "rsqrt", "shape", "sigmoid", "sin", "size", "sqrt", "square", "squeeze", "tanh", "to",
+        "transpose", "type_as", "unsqueeze", "var", "view",
     }
 )  # fmt: skip
+# What they take from PyTorch's own namespaces. None of it meets two tensors in a product, but for `addmm` and `linear`
+# with weights. An object that was passed in may have methods of these names that do anything.
+_OF_PYTORCH = _OF_TENSORS | {
+    "addmm", "dropout", "finfo", "float16", "float32", "functional", "gelu", "layer_norm", "linear", "nn", "pi", "silu",
+    "softplus",
+}  # fmt: skip
 _NAMESPACES = (torch, torch.nn, F, math)
 _BUILTINS = frozenset({bool, float, hasattr, int, isinstance, len, max, min, range, tuple})
 # Functions of libraries that do nothing but call what they are given, which is looked at where it is mentioned.
@@ -51,15 +56,22 @@ _MORE = (
     "STORE_ATTR",
     "DELETE",
 )
+# Arguments that make a function write into what it was given.
+_WRITES = frozenset({"inplace", "out"})
 _CONSTANTS = (int, float, str, torch.dtype, torch.device)
 _MISSING = object()
 
 
 @dataclass(frozen=True)
 class Mentions:
-    """What a code object mentions: attributes of its first argument (how often), other attributes, and globals."""
+    """What a code object mentions.
+
+    ``own`` are attributes of its first argument, and how often; ``of_globals`` and ``others`` those of globals and of
+    anything else; ``outside`` the globals.
+    """
 
     own: Counter[str]
+    of_globals: frozenset[str]
     others: frozenset[str]
     outside: frozenset[str]
 
@@ -115,9 +127,8 @@ class PlainCode:
 
     def mentions_are_plain(self, mentions: Mentions, namespace: dict[str, Any]) -> bool:
         """Whether a code mentions nothing but what is plain, beside the attributes of its first argument."""
-        return mentions.others <= _OF_TENSORS and all(
-            self._is_plain_global(namespace, name) for name in mentions.outside
-        )
+        known = mentions.others <= _OF_TENSORS and mentions.of_globals <= _OF_PYTORCH
+        return known and all(self._is_plain_global(namespace, name) for name in mentions.outside)
 
     def _is_plain_attribute(self, module: nn.Module, name: str) -> bool:
         """Whether this attribute is a module inside, a number or such, an activation, or a plain method."""
@@ -182,9 +193,15 @@ def steps_of(code: CodeType) -> list[dis.Instruction]:
 
 def mentions_in(code: CodeType, steps: Sequence[dis.Instruction]) -> Mentions | None:
     """What these steps of a code mention; None as for the whole of it."""
+    # The names of keyword arguments are constants of the code.
+    if any(isinstance(constant, tuple) and not _WRITES.isdisjoint(constant) for constant in code.co_consts):
+        return None
     first = code.co_varnames[0] if code.co_argcount else None
     own: Counter[str] = Counter()
-    others, outside = set(), set()
+    of_globals: set[str] = set()
+    others: set[str] = set()
+    outside: set[str] = set()
+    after_global = False
     for before, step, *after in zip([None, *steps], steps, [*steps[1:], None], [*steps[2:], None, None], strict=False):
         if _does_more(step) or first in _stored(step):
             return None
@@ -194,10 +211,12 @@ def mentions_in(code: CodeType, steps: Sequence[dis.Instruction]) -> Mentions | 
             if first is not None and before is not None and _last_loaded(before) == first:
                 own[step.argval] += 1
             else:
-                others.add(step.argval)
-        elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                (of_globals if after_global else others).add(step.argval)
+            continue  # `torch.nn.functional` is a chain of them
+        after_global = step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        if after_global:
             outside.add(step.argval)
-    return Mentions(own, frozenset(others), frozenset(outside))
+    return Mentions(own, frozenset(of_globals), frozenset(others), frozenset(outside))
 
 
 def _does_more(step: dis.Instruction) -> bool:

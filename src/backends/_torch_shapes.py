@@ -173,7 +173,7 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
         elif tag.projected and not is_feature(dim):
             order = worst_order([order, "part"])
     if one_of_many and tag.role is None:  # not the positions that another of them has
-        dims = [tuple(Factor(factor.size, factor.kind) for factor in dim) for dim in dims]
+        dims = [tuple(Factor(factor.size, factor.kind, factor.origin) for factor in dim) for dim in dims]
     if key is tag.key and changes is tag.changes:
         return tag.moved(tuple(dims), order)
     return tag.replaced(dims=tuple(dims), order=order, key=key, changes=changes)

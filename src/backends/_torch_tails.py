@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
 
+from ._torch_arrays import OWN_CLASSES
 from ._torch_dims import resized
+from ._torch_follow import tensors_in
 from ._torch_hook_plan import HookPlan
 from ._torch_rest import RestOfForward
 from ._torch_tags import Tag
@@ -30,11 +32,12 @@ from ._torch_watch import Watcher
 class _Known:
     """What the first block of a kind has shown.
 
-    ``given`` has the shape and tag of each tensor that it gives; None for one that has no tag, or keeps that of
-    attention. ``events`` is how many calls in the last module that attends were more than layers and arithmetic.
+    ``given`` has the shape of each tensor that it gives, whether it is contiguous, and its tag; None for one that has
+    no tag, or keeps that of attention. ``events`` is how many calls in the last module that attends were more than
+    layers and arithmetic.
     """
 
-    given: tuple[tuple[torch.Size, Tag] | None, ...]
+    given: tuple[tuple[torch.Size, bool, Tag] | None, ...]
     events: int
 
 
@@ -79,16 +82,16 @@ class Tails:
                 self._usable = False
                 return
 
-    def begin(self, name: str, module: nn.Module) -> None:
-        """A module with hooks begins."""
+    def begin(self, name: str, module: nn.Module, given: tuple[Any, ...]) -> None:
+        """A module with hooks begins; ``given`` are its arguments."""
         if self.off:  # one that was not to be expected here is followed, and so is the rest
             self._resume()
             self._forget()
-        if self._usable and name in self._plan.tails:
+        if self._usable and name in self._plan.tails and "forward" not in module.__dict__:
             self._block = _Block(name, type(module), set(self._plan.tails[name]))
             self._reached_tail(self._block)
         elif self._block is not None and len(self._block.left) == 1 and name in self._block.left:
-            self._begin_last(self._block, name, module)
+            self._begin_last(self._block, name, module, given)
 
     def end(self, name: str, output: Any) -> None:
         """A module with hooks has ended, with this output or an exception."""
@@ -116,12 +119,19 @@ class Tails:
         self._block = None
         self._known.clear()
 
-    def _begin_last(self, block: _Block, name: str, module: nn.Module) -> None:
+    def _begin_last(self, block: _Block, name: str, module: nn.Module, given: tuple[Any, ...]) -> None:
         """The last module of a block that attends begins."""
         known = self._known.get(block.kind)
         block.last, block.before = module, self.watcher.events
-        if known is not None and known.events and name in self._plan.ending:
+        if known is not None and known.events and name in self._plan.ending and self._may_hold(given):
             self.watcher.awaited = self.watcher.events + known.events
+
+    def _may_hold(self, given: tuple[Any, ...]) -> bool:
+        """Whether nobody else wants to see PyTorch's functions: no mode is on, and no tensor has a class of its own.
+
+        A mode that is entered inside the module itself shows in its code.
+        """
+        return self.watcher.is_alone() and all(type(tensor) in OWN_CLASSES for tensor in tensors_in(given))
 
     def _attended(self, frame: FrameType, foreign: bool) -> None:
         """The last attention of a block, from what its first of a kind has shown, has been seen in this frame."""
@@ -156,13 +166,16 @@ class Tails:
         self._known[block.kind] = None
         if outputs is None or self.watcher.events != block.after:
             return
-        given = []
+        given: list[tuple[torch.Size, bool, Tag] | None] = []
         with torch._C.DisableTorchFunction(), suppress(RuntimeError):  # a nested tensor knows no shape
             for tensor in outputs:
                 tag = None if tensor is None else self.watcher.table.get(tensor)
                 if tag is not None and (tag.pooled is not None or tag.written):
                     return
-                given.append(None if tensor is None or tag is None or tag.role is not None else (tensor.shape, tag))
+                if tensor is None or tag is None or tag.role is not None:
+                    given.append(None)
+                else:
+                    given.append((tensor.shape, tensor.is_contiguous(), tag))
             self._known[block.kind] = _Known(tuple(given), block.after - block.before)
 
     def _tag(self, block: _Block, output: Any) -> None:
@@ -174,9 +187,11 @@ class Tails:
         for tensor, known in zip(outputs, first.given, strict=False):  # a later one may give more
             if known is None or tensor is None or table.get(tensor) is not None:
                 continue
-            shape, tag = known
+            shape, contiguous, tag = known
             dims, stream = tag.dims, None
-            if tensor.shape != shape:  # as in another stage of a pyramid
+            if tensor.is_contiguous() != contiguous:  # transposed, say: where its positions are is not known
+                dims = None
+            elif tensor.shape != shape:  # as in another stage of a pyramid
                 if dims is None or len(dims) != tensor.dim():
                     continue
                 dims = tuple(resized(dim, int(size)) for dim, size in zip(dims, tensor.shape, strict=True))

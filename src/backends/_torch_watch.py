@@ -17,6 +17,7 @@ from attncore.errors import AttncoreError
 
 from . import _torch_functions as fn
 from ._torch_arrays import OWN_CLASSES
+from ._torch_findings import not_followed
 from ._torch_follow import (
     follow_activation,
     follow_arithmetic,
@@ -132,10 +133,14 @@ class Watcher(TorchFunctionMode):
     def pause(self) -> bool:
         """See no calls until `resume`; false, and no change, when other function modes are on as well."""
         self._release()
-        if torch._C._len_torch_function_stack() != 1:
+        if not self.is_alone():
             return False
         self.stop()
         return True
+
+    def is_alone(self) -> bool:
+        """Whether no other function mode is on, asked while none is being called."""
+        return int(torch._C._len_torch_function_stack()) == 1
 
     def resume(self) -> None:
         """See calls again."""
@@ -149,7 +154,7 @@ class Watcher(TorchFunctionMode):
 
         Tensors of other classes than PyTorch's own must not be met until then: their functions are off too.
         """
-        if torch._C._len_torch_function_stack() != 0:  # this one is off while it is called
+        if torch._C._len_torch_function_stack() != 0:  # this one, and those above it, are off while it is called
             return False
         self._held = torch._C.DisableTorchFunction()
         self._held.__enter__()
@@ -201,8 +206,7 @@ class Watcher(TorchFunctionMode):
             if isinstance(error, AttncoreError) or (what == SITE and self.sites.recorder.options.reduce is not None):
                 raise  # the user's options, or their own function
             # What depends on the result is then unknown, not guessed.
-            reason = f"a call that attncore could not follow ({type(error).__name__}: {error}); please report it"
-            self.sites.refuse(fn.name_of(func), reason, opaque=True)
+            self.sites.refuse(fn.name_of(func), not_followed(error), opaque=True)
         return out
 
     def _action(self, func: Any) -> Action:

@@ -185,6 +185,51 @@ class Keeping(Projected):
         return self.out(x.flatten(2))
 
 
+class WritingByName(Projected):
+    """A later one writes over its queries by a function that does so when told."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        query, key, value = self.heads_of(x)
+        x = self.kernel(query, key, value)
+        if self.later:
+            F.relu(query, inplace=True)
+        return self.out(x.flatten(2))
+
+
+class Gated(Projected):
+    """Multiplies by a parameter of its own and by something it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Parameter(torch.ones(DIM), requires_grad=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        query, key, value = self.heads_of(x)
+        x = self.kernel(query, key, value)
+        x = self.out(x.flatten(2) * self.gate)
+        return x if context is None else x * context
+
+
+class ByGivenObject(Projected):
+    """In a method of an object that was passed in, named like a function of PyTorch's."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        adapter = Adapter(self.later)
+        query, key, value = self.heads_of(x)
+        x = self.kernel(query, key, value).flatten(2)
+        return self.out(adapter.linear(x))
+
+
+class Adapter:
+    """Attends, or does not."""
+
+    def __init__(self, attends: bool) -> None:
+        self.attends = attends
+
+    def linear(self, x: Tensor) -> Tensor:
+        return attend(x) if self.attends else x
+
+
 class Failing(Projected):
     """A later one raises an error after the kernel."""
 
@@ -194,7 +239,17 @@ class Failing(Projected):
         return self.out(x.reshape(-1, 3) if self.later else x.flatten(2))
 
 
-ATTENDS_AGAIN = (ByFunction, ByWaitingCall, ByMap, ByLoop, ByHandler, ByContext, ByGenerator, ByDecorator)
+ATTENDS_AGAIN = (
+    ByFunction,
+    ByWaitingCall,
+    ByMap,
+    ByLoop,
+    ByHandler,
+    ByContext,
+    ByGenerator,
+    ByDecorator,
+    ByGivenObject,
+)
 
 
 def stack_of(kind: type[Projected], count: int = 4) -> nn.Sequential:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - what everybody calls it
@@ -16,12 +17,14 @@ from ending_attention import (
     ByHeldFunction,
     ByOtherPlace,
     Failing,
+    Gated,
     Keeping,
     Projected,
     Writing,
+    WritingByName,
     stack_of,
 )
-from tail_blocks import DIM, attend
+from tail_blocks import DIM, Block, attend
 from tail_traces import assert_same_traces, calls_seen, followed_to_the_end
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -100,14 +103,23 @@ def test_a_function_that_only_one_module_holds(held: list[bool]) -> None:
     assert held == [True, True]
 
 
-def test_writes_after_the_kernel_are_seen(held: list[bool]) -> None:
+@pytest.mark.parametrize("kind", [Writing, WritingByName])
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_writes_after_the_kernel_are_seen(kind: Any, context: Any, held: list[bool]) -> None:
     """The queries are kept as they were when they attended."""
-    model, x = stack_of(Writing), torch.randn(2, 5, DIM)
-    with torch.no_grad():
+    model, x = stack_of(kind), torch.randn(2, 5, DIM)
+    given = [x]
+    with context():
         trace = attncore.trace(model, x, keep="qk")
-        expected = model[0].attention.heads_of(model[0].first(x))[0]
+        for block in model:
+            given.append(block(given[-1]))
+        expected = [
+            block.attention.heads_of(block.first(before))[0] for block, before in zip(model, given[:-1], strict=True)
+        ]
     assert held == []
-    assert torch.allclose(torch.tensor(trace.layers[0].query), expected)
+    assert len(trace) == len(expected)
+    for layer, query in zip(trace, expected, strict=True):
+        assert torch.allclose(torch.tensor(np.asarray(layer.query)), query, atol=1e-6)
 
 
 def test_an_error_after_the_kernel(held: list[bool]) -> None:
@@ -172,6 +184,25 @@ def test_tensors_of_other_classes_keep_their_ways(held: list[bool]) -> None:
     assert held == [True]
 
 
+class Making(Projected):
+    """A later one makes tensors of another class itself."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        query, key, value = self.heads_of(x)
+        value = value.as_subclass(Doubling) if self.later else value
+        x = self.kernel(query, key, value)
+        return self.out(x.flatten(2))
+
+
+def test_tensors_of_other_classes_made_inside(held: list[bool]) -> None:
+    """They show when the kernel is called."""
+    model, x = stack_of(Making), torch.randn(2, 5, DIM)
+    expected = model(x)
+    trace = attncore.trace(model, x)
+    assert torch.equal(trace.output.as_subclass(Tensor), expected.as_subclass(Tensor))
+    assert held == [True]
+
+
 def test_parameters_of_other_classes_keep_their_ways(held: list[bool]) -> None:
     """Each module's own are looked at."""
     model, x = stack_of(Projected), torch.randn(2, 5, DIM)
@@ -182,6 +213,75 @@ def test_parameters_of_other_classes_keep_their_ways(held: list[bool]) -> None:
     expected = model(x)
     assert not torch.equal(ordinary, expected)
     assert torch.equal(attncore.trace(model, x).output, expected)
+    assert not any(held)
+
+
+@pytest.mark.parametrize("where", ["parameter", "argument"])
+def test_what_else_the_module_uses_keeps_its_ways(where: str, held: list[bool]) -> None:
+    """A parameter of the module itself, and what it was given beside the hidden states."""
+    gate = torch.full((DIM,), 0.5).as_subclass(Halving)
+    model, x = nn.Sequential(*(Giving() for _ in range(4))), torch.randn(2, 5, DIM)
+    for block in model:
+        if where == "parameter":
+            block.attention.gate = nn.Parameter(gate, requires_grad=False)
+        else:
+            block.register_buffer("given", gate)
+    expected = model(x)
+    assert torch.equal(attncore.trace(model, x).output.as_subclass(Tensor), expected.as_subclass(Tensor))
+    assert not any(held)
+
+
+class Giving(Block):
+    """Gives its attention something to multiply by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = Gated()
+        self.register_buffer("given", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attention(x, self.given)
+
+
+class Halving(Tensor):
+    """What is multiplied by one of these is halved."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_function__(func, types, args, kwargs or {})
+        return 0.5 * out.as_subclass(Tensor) if func in (Tensor.mul, Tensor.__mul__) else out
+
+
+class Counting(TorchFunctionMode):
+    """Counts calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_function_mode_that_the_model_enters(held: list[bool]) -> None:
+    """It is above the watcher, which sees nothing of it, and sees what it sees without a capture."""
+    counted = Counting()
+
+    class Entering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = stack_of(Projected)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with counted:
+                return self.blocks(x)
+
+    model, x = Entering(), torch.randn(2, 5, DIM)
+    model(x)
+    alone, counted.calls = counted.calls, 0
+    assert len(attncore.trace(model, x)) == 4
+    assert counted.calls == alone
     assert not any(held)
 
 

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - what everybody calls it
 from tail_blocks import (
     DIM,
+    HEADS,
     TWICE,
     Around,
+    Attention,
     Block,
     Decoder,
     GivesAside,
@@ -290,3 +292,45 @@ def test_real_architectures(name: str, paused: list[str], monkeypatch: pytest.Mo
         expected = followed_to_the_end(monkeypatch, lambda: attncore.trace(model, given))
     assert paused
     assert_same_traces(trace, expected)
+
+
+class Turning(Block):
+    """A block that may give its result with positions last."""
+
+    turns = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.first(x))
+        x = x + self.feed_forward(self.second(x))
+        return x.transpose(1, 2) if self.turns else x
+
+
+@pytest.mark.parametrize("length", [5, DIM])
+def test_a_later_block_that_transposes(length: int) -> None:
+    """Its result is not of the same dimensions, even where they are as long."""
+
+    class Reading(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks, self.cross = blocks(Turning, 3), Attention()
+
+        def forward(self, x: Tensor) -> Tensor:
+            for block in self.blocks:
+                x = block(x)
+            return self.cross(x.mT, torch.ones(2, 3, DIM))
+
+    model, x = Reading(), torch.randn(2, length, DIM)
+    model.blocks[-1].turns = True
+    layer = attncore.trace(model, x)[-1]
+    assert (layer.name, layer.kind, layer.shape) == ("cross", "cross", (2, HEADS, length, 3))
+
+
+def test_a_forward_replaced_within_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block whose forward is another one is followed."""
+    model, x = blocks(Block, 3), torch.randn(2, 5, DIM)
+    with attncore.capture(model) as session:
+        session(x)
+        ordinary = model[2].forward
+        model[2].forward = lambda given: attend(ordinary(given))
+        session(x)
+    assert [layer.name for layer in session.trace()].count("2") == 1
