@@ -27,6 +27,7 @@ _OPTIONS = ("tests/torch/test_torch_options.py",)
 _UNTOUCHED = ("tests/torch/test_torch_untouched.py",)
 _TAILS = ("tests/torch/test_torch_tails.py",)
 _REST = ("tests/torch/test_torch_rest.py",)
+_LAYOUTS = ("tests/torch/test_torch_layouts.py",)
 _MODES = ("tests/torch/test_torch_modes.py",)
 _JAX = ("tests/jax/test_jax_options.py", "tests/jax/test_jax_transforms.py")
 _FIND = ("tests/test_dataflow_find.py", "tests/jax/test_jax_cases.py")
@@ -269,6 +270,55 @@ MUTANTS = (
         "block.last is None or foreign or",
         "block.last is None or",
         _REST,
+    ),
+    Mutant(
+        "PyTorch: functions of other classes of the module's own tensors are switched off",
+        "src/backends/_torch_hook_plan.py",
+        "for one in (module, *layers)",
+        "for one in layers",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: functions of other classes of a module's arguments are switched off",
+        "src/backends/_torch_tails.py",
+        "self.watcher.is_alone() and all(type(tensor) in OWN_CLASSES for tensor in tensors_in(given))",
+        "self.watcher.is_alone()",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: a function mode that the model enters is switched off",
+        "src/backends/_torch_tails.py",
+        "return self.watcher.is_alone() and",
+        "return",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: a method of an object that was passed in taken for PyTorch's function",
+        "src/backends/_torch_plain.py",
+        "known = mentions.others <= _OF_TENSORS and",
+        "known = mentions.others <= _OF_PYTORCH and",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: writes by name after a kernel are overlooked",
+        "src/backends/_torch_plain.py",
+        "isinstance(constant, tuple) and not _WRITES.isdisjoint(constant)",
+        "False",
+        _REST,
+    ),
+    Mutant(
+        "PyTorch: positions that a layer made taken for heads",
+        "src/backends/_torch_dims.py",
+        "if own is None or not any(",
+        "if True or not any(",
+        _LAYOUTS,
+    ),
+    Mutant(
+        "PyTorch: causal biases read as tensors",
+        "src/backends/_torch_findings.py",
+        "    if type(mask) in OWN_CLASSES:\n        return mask\n    bias",
+        "    return mask\n    bias",
+        _LAYOUTS,
     ),
     Mutant(
         "PyTorch: function modes stay off after an interrupt",

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
 from ._torch_changes import noted, precedence
-from ._torch_dims import Dim, Dims, Factor, Kind, fitted, fresh, kind_of, resized, size_of
+from ._torch_dims import Dim, Dims, Factor, fitted, fresh, kind_of, resized, size_of
+from ._torch_origins import (
+    Tagged,
+    first_seen,
+    follow_opaque_layer,
+    hidden_states,
+    is_product,
+    made_of_constants,
+    telling,
+)
 from ._torch_shapes import Rule
 from ._torch_tags import RESAMPLED, Softmax, Tag, TagTable, worst_order
 
@@ -33,10 +41,11 @@ def follow_rule(
     """Tag the result of a view or another change of shape from its first argument."""
     source = args[0] if args else kwargs.get("input")
     tag = table.get(source) if isinstance(source, Tensor) else None
-    if tag is None or tag.only_source:
-        if isinstance(source, torch.nn.Parameter) and isinstance(out, Tensor):
+    if (tag is None or tag.parameter) and made_of_constants(table, list(tensors_in((source, *args[1:])))):
+        if isinstance(out, Tensor):
             table.set(out, Tag(dims=None, parameter=True))
-            return
+        return
+    if tag is None or tag.only_source:
         known, tag = tag, hidden_states(table, function, source, out, tag)
         if tag is None:
             if known is not None and isinstance(out, Tensor) and out.is_floating_point():
@@ -46,42 +55,42 @@ def follow_rule(
         set_tag(table, out, rule(tag, function, args, kwargs, out), function)
 
 
-def hidden_states(table: TagTable, function: Any, source: Any, out: Any, known: Tag | None) -> Tag | None:
-    """Tag hidden states that come from outside when they are cut into heads or into parts, so that both are known."""
-    if (
-        not isinstance(source, Tensor)
-        or not isinstance(out, Tensor)
-        or source.dim() < 3
-        or not source.is_floating_point()
-    ):
-        return None
-    splits = function in fn.RESHAPE and out.dim() > source.dim() and out.shape[-1] != source.shape[-1]
-    cuts = any(function in family for family in (fn.GETITEM, fn.SELECT, fn.NARROW, fn.SPLIT, fn.UNBIND))
-    if not (splits or cuts):
-        return None
-    kind: Kind = "feature" if source.dim() == 3 else "plain"
-    dims = (*fresh(source.shape[:-1], "plain"), *fresh(source.shape[-1:], kind))
-    tag = Tag(dims=dims, stream=table.new_stream() if known is None else known.stream)
-    table.set(source, tag)
-    return tag
-
-
 def follow_arithmetic(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
     """Tag the result of an operation that keeps positions where they are from all its arguments."""
     tagged = tagged_in(table, args, kwargs)
     if len(tagged) == 1 and out is tagged[0][0] and tagged[0][1].role is None:
         return  # the same tensor, as `to` returns that of the right type
-    if len(tagged) == 1 and isinstance(out, Tensor) and _unchanged(*tagged[0], out):
+    if not isinstance(out, Tensor):
+        return
+    if len(tagged) == 1 and _unchanged(*tagged[0], out) and not is_product(function):
         # By far the most frequent case, a norm or a bias: the same is known of the result.
         table.set(out, tagged[0][1])
         return
     both = _sum_of_two(table, tagged, out) if len(tagged) == 2 and not kwargs else None
     if both is not None and not fn.is_in_place(function):
         table.set(out, both)
-    elif tagged and isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
+        return
+    _follow_other(table, tagged, function, args, kwargs, out)
+
+
+def _follow_other(
+    table: TagTable, tagged: Tagged, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor
+) -> None:
+    """Tag what is less frequent: made of scores, of weights, of what was not known before or by an opaque layer."""
+    tensors = list(tensors_in((*args, *kwargs.values())))
+    if follow_opaque_layer(table, function, tensors, out):
+        return
+    if all(tag.parameter for _, tag in tagged):
+        if made_of_constants(table, tensors, out.shape):
+            table.set(out, Tag(dims=None, parameter=True))
+            return
+        tagged = first_seen(table, tensors, out)
+    elif len(tagged) > 1:
+        tagged = telling(table, tagged)
+    if len(tagged) == 1 and _unchanged(*tagged[0], out):
+        table.set(out, tagged[0][1])
+    elif tagged and (out.is_floating_point() or out.is_complex()):
         set_tag(table, out, _elementwise(table, tagged, function, args, kwargs, out), function)
-    elif not tagged and args and isinstance(args[0], torch.nn.Parameter) and isinstance(out, Tensor):
-        table.set(out, Tag(dims=None, parameter=True))
 
 
 def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
@@ -106,16 +115,20 @@ _WRITES_A_PIECE = frozenset({"__setitem__", "copy_", "index_copy_", "index_put_"
 
 def follow_write(table: TagTable, function: Any, args: tuple[Any, ...]) -> None:
     """A tensor filled piece by piece is of the kind of its pieces: their dimensions, as long as the whole."""
+    if args and isinstance(args[0], Tensor):
+        table.note_written(args[0])
     if fn.name_of(function) not in _WRITES_A_PIECE or len(args) < 2:
         return
     target, source = args[0], args[-1]
-    tag = table.get(source) if isinstance(source, Tensor) else None
-    if tag is None or not tag.projected or tag.role is not None or tag.dims is None:
-        return
     # What is written is often a view of what is used later.
     whole = target._base if fn.name_of(function) == "copy_" and target._base is not None else target
     known = table.get(whole)
-    if whole.dim() != len(tag.dims) or (known is not None and known.projected):
+    tag = table.get(source) if isinstance(source, Tensor) else None
+    if known is not None and known.parameter and not (tag is not None and tag.parameter):
+        table.set(whole, Tag(dims=None, written=True))
+    if tag is None or not tag.projected or tag.role is not None or tag.dims is None:
+        return
+    if whole.dim() != len(tag.dims) or (known is not None and known.projected and whole.shape != source.shape):
         return
     dims = tuple(resized(dim, int(size)) for dim, size in zip(tag.dims, whole.shape, strict=True))
     table.set(whole, tag.replaced(dims=dims, written=True))
@@ -279,7 +292,7 @@ def projected_dims(
     dims: list[Dim] = []
     for axis, size in enumerate(out_shape):
         if axis in features:
-            dims.append((Factor(int(size), "feature"),))
+            dims.append((Factor(int(size), "feature", object()),))
         elif axis < len(known) and size_of(known[axis]) == size:
             dims.append(known[axis])
         else:

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from attncore.errors import AttncoreError
 from attncore.weights import LazyWeights
 
-from ._torch_findings import check_plain_tensor, common_span, dtype_name, mask_or_bias, masks_of, own_copies
+from ._torch_findings import (
+    check_plain_tensor,
+    common_span,
+    dtype_name,
+    mask_or_bias,
+    masks_of,
+    not_followed,
+    own_copies,
+)
 from ._torch_gradient_hooks import OutputGradient
-from ._torch_layout import CannotMapError, Layout, known_dims, mapped
+from ._torch_layout import CannotMapError, Layout, known_dims, mapped, with_heads_third
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
 from ._torch_rescaled import Rescaling
@@ -106,12 +115,16 @@ class FusedSites:
                     self._fused(given, call.out, call.dtype)
                 except CannotMapError as reason:
                     self.refuse("scaled_dot_product_attention", str(reason), given["query"].shape)
+                except Exception as error:  # the call itself went well, so this must not break the model
+                    if isinstance(error, AttncoreError) or self.recorder.options.reduce is not None:
+                        raise  # the user's options, or their own function
+                    self.refuse("scaled_dot_product_attention", not_followed(error), given["query"].shape, opaque=True)
         self._replayed, self.kind_hint = None, hint
 
     def _fused(self, given: dict[str, Any], out: Tensor | None, dtype: torch.dtype) -> None:
         query, key, value = given["query"], given["key"], given["value"]
         check_plain_tensor(query, key)
-        layout, order, uncertain = self._fused_layout(query, key)
+        layout, order, uncertain = self._fused_layout(query, key, heads_third=bool(given.get("enable_gqa")))
         scale = given.get("scale")
         scoring = TorchScoring(
             scale=float(scale) if scale is not None else 1 / math.sqrt(query.shape[-1]),
@@ -138,10 +151,15 @@ class FusedSites:
             if normaliser is not None:
                 self.rescaling.watch(out, normaliser, record, weights)
 
-    def _fused_layout(self, query: Tensor, key: Tensor) -> tuple[Layout, Any, tuple[str, ...]]:
+    def _fused_layout(
+        self, query: Tensor, key: Tensor, *, heads_third: bool = False
+    ) -> tuple[Layout, Any, tuple[str, ...]]:
+        """How the dimensions divide; ``heads_third`` says that the third from the end is known to count heads."""
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         query_dims = known_dims(query_tag.dims if query_tag else None, query.shape)
         key_dims = known_dims(key_tag.dims if key_tag else None, key.shape)
+        if heads_third:
+            query_dims, key_dims = with_heads_third(query_dims), with_heads_third(key_dims)
         order = worst_order([tag.order for tag in (query_tag, key_tag) if tag is not None])
         layout, uncertain = mapped(query_dims, key_dims, order)
         return layout, order, uncertain
@@ -153,6 +171,8 @@ class FusedSites:
     ) -> Record:  # fmt: skip
         query_tag, key_tag = self.table.get(query), self.table.get(key)
         q, k = layout.apply(query), layout.apply(key, rows_are_queries=False)
+        if q.shape[1] == 1 < k.shape[1]:  # learned queries that all heads share
+            q = q.expand(-1, k.shape[1], -1, -1)
         v = None if value is None else layout.apply(value, rows_are_queries=False)
         value_tag = None if value is None else self.table.get(value)
         kept_query, kept_key, kept_value = own_copies((q, query_tag), (k, key_tag), (v, value_tag))
@@ -200,9 +220,17 @@ class FusedSites:
         # Of what the model was given and attends over as it is, the lengths say more.
         query_stream = query.stream if query and query.dims is not None else None
         key_stream = key.stream if key and key.dims is not None else None
+        if query_stream == key_stream is not None:
+            return "self"
+        if self._is_guess(query) or self._is_guess(key):
+            query_stream = key_stream = None
         if query_stream is None and key_stream is None:
             if entry is not None and entry.scores is not None:
                 operands = entry.scores.operands
                 return "self" if operands.first.shape[-2] == operands.second.shape[-2] else "cross"
             return "self" if same or lengths is None or lengths[0] == lengths[1] else "cross"
-        return "self" if query_stream == key_stream else "cross"
+        return "cross"
+
+    def _is_guess(self, tag: Tag | None) -> bool:
+        """Whether it is not known of what this was made: something that nothing told of, as an unknown operation."""
+        return tag is not None and tag.dims is not None and not tag.projected and self.table.is_guessed(tag.stream)

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._torch_arrays import memory_address
-from ._torch_dims import Dims, Factor, fitted, fresh, is_feature, kind_of, projected
+from ._torch_dims import Dims, Factor, as_positions, fitted, fresh, is_along_positions, is_feature, kind_of, projected
 from ._torch_einsum import follow_einsum
 from ._torch_findings import CHAINED
 from ._torch_follow import projected_dims
 from ._torch_layout import known_dims
+from ._torch_origins import begin
 from ._torch_sites import Sites
-from ._torch_tags import Operands, Scores, Softmax, Tag, TagTable, are_weights, worst_order
+from ._torch_tags import RESAMPLED, Operands, Scores, Softmax, Tag, TagTable, are_weights, worst_order
 
 
 class Products:
@@ -24,16 +24,16 @@ class Products:
     def __init__(self, sites: Sites, parameters: Callable[[], frozenset[int]]) -> None:
         self.sites = sites
         self.table: TagTable = sites.table
-        self.parameters = parameters
+        self.table.constants = parameters
 
     def is_parameter(self, tensor: Any) -> bool:
         """A parameter, a view of one, or something computed from parameters alone."""
         if isinstance(tensor, torch.nn.Parameter):
             return True
         tag = self.table.get(tensor)
-        if tag is not None and tag.parameter:
-            return True
-        return isinstance(tensor, Tensor) and memory_address(tensor) in self.parameters()
+        if tag is not None and (tag.parameter or tag.written):
+            return tag.parameter
+        return isinstance(tensor, Tensor) and self.table.is_constant(tensor)
 
     # Projections: products with parameters.
 
@@ -93,23 +93,20 @@ class Products:
             return
         if tag is None or tag.stream is None or tag.dims is None:
             tag = self.hidden_states(source, tag)
-        shape = out.shape
+        shape, stream = out.shape, self.table.source_of(tag)
         if feature_axes == (-1,) and tag.dims is not None and len(tag.dims) == len(shape):
             dims = projected(tag.dims, int(shape[-1]), tag.projections)
+            if is_along_positions(tag.dims):
+                stream = self.table.other_stream(stream, of=RESAMPLED)
         else:
             dims = projected_dims(tag, source.shape, shape, feature_axes)
         tag.projections += 1
         # Projecting makes hidden states of whatever came before: a sequence cut before it is whole again.
-        self.table.set(out, Tag(dims, self.table.source_of(tag), True))
+        self.table.set(out, Tag(dims, stream, True))
 
     def hidden_states(self, source: Tensor, known: Tag | None) -> Tag:
         """Tag what is projected first of all."""
-        tag = Tag(dims=fresh(source.shape, "plain"), stream=self.table.new_stream())
-        if known is not None:
-            stream = tag.stream if known.stream is None else known.stream
-            tag = Tag(known.dims or tag.dims, stream, order=known.order, activated=known.activated)
-        self.table.set(source, tag)
-        return tag
+        return begin(self.table, source, known)
 
     def _mixes_heads(self, tag: Tag, out: Tensor) -> bool:
         """Tag the output of a linear layer across the heads of scores or weights; false when it is not that."""
@@ -191,7 +188,7 @@ class Products:
             return
         first_dims = known_dims(first_tag.dims if first_tag else None, first.shape)
         second_dims = known_dims(second_tag.dims if second_tag else None, second.shape)
-        row = first_dims[-2] if first.shape[-2] > 1 else fresh((1,), "plain")[0]
+        row = as_positions(first_dims[-2], first_dims[-1]) if first.shape[-2] > 1 else fresh((1,), "plain")[0]
         column = second_dims[-1]
         # A factor of its own: the same tensor may be both query and key.
         key = Factor(int(second.shape[-1]), kind_of(column))

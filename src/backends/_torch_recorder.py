@@ -118,8 +118,12 @@ class Recorder:
         """
         if self._parameters is None:
             with torch._C.DisableTorchFunction():
-                buffers = [b for b in self.model.buffers() if b.dim() <= 2 or not b.is_floating_point()]
-                self._parameters = frozenset(map(memory_address, (*self.model.parameters(), *buffers))) - {0}
+                held: list[torch.Tensor] = []
+                for module in self.model.modules():  # one walk: `parameters` and `buffers` take one each, and longer
+                    held += [one for one in module._parameters.values() if one is not None]
+                    buffers = [one for one in module._buffers.values() if one is not None]
+                    held += [one for one in buffers if one.dim() <= 2 or not one.is_floating_point()]
+                self._parameters = frozenset(map(memory_address, held)) - {0}
         return self._parameters
 
     # Module hooks.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 
+from ._torch_arrays import memory_address
 from ._torch_dims import Dim, Dims, Factor, Kind
 
 Order = Literal["whole", "part", "shuffled"]
@@ -151,12 +153,17 @@ ACTIVATED, RESAMPLED = -1, -2
 class TagTable:
     """Tags by tensor identity, for one forward: `clear` ends it, since only then are tags of dead tensors dropped.
 
-    A tag with a role holds tensors, so it goes when its own tensor does.
+    A tag with a role holds tensors, so it goes when its own tensor does. ``constants`` gives the addresses of the
+    memory that holds the model's weights.
     """
+
+    constants: Callable[[], frozenset[int]] = frozenset
 
     _entries: dict[int, tuple[weakref.ref[torch.Tensor], Tag]] = field(default_factory=dict)
     _streams: itertools.count[int] = field(default_factory=itertools.count)
     _merged: dict[tuple[int, int], int] = field(default_factory=dict)
+    _guessed: set[int] = field(default_factory=set)
+    _written: set[int] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self._entries)
@@ -181,21 +188,46 @@ class TagTable:
 
         return weakref.ref(tensor, gone)
 
+    def is_constant(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor without a tag is one of the model's weights, or a view of one."""
+        if isinstance(tensor, torch.nn.Parameter):
+            return True
+        address = memory_address(tensor)
+        return address in self.constants() and address not in self._written
+
+    def note_written(self, tensor: torch.Tensor) -> None:
+        """What the model writes into while it runs, such as a cache, is none of its weights."""
+        self._written.add(memory_address(tensor))
+
     def new_stream(self) -> int:
         return next(self._streams)
 
+    def guessed_stream(self) -> int:
+        """A stream for what nothing is known of: another may have been made of the same hidden states."""
+        stream = self.new_stream()
+        self._guessed.add(stream)
+        return stream
+
+    def is_guessed(self, stream: int | None) -> bool:
+        return stream in self._guessed
+
     def merged_stream(self, first: int, second: int) -> int:
-        """The number of the sum of two streams: always the same for the same two."""
+        """The number of the sum of two streams: always the same for the same two. A guessed one does not count."""
         if first == second:
             return first
-        pair = (min(first, second), max(first, second))
-        if pair not in self._merged:
-            self._merged[pair] = self.new_stream()
-        return self._merged[pair]
+        if (first in self._guessed) != (second in self._guessed):
+            return second if first in self._guessed else first
+        return self._combined(first, second)
 
     def other_stream(self, stream: int | None, *, of: int) -> int:
         """The stream of what was made of another in a way (a negative number): always the same for the same two."""
-        return self.new_stream() if stream is None else self.merged_stream(stream, of)
+        return self.new_stream() if stream is None else self._combined(stream, of)
+
+    def _combined(self, first: int, second: int) -> int:
+        pair = (min(first, second), max(first, second))
+        if pair not in self._merged:
+            self._merged[pair] = self.guessed_stream() if first in self._guessed else self.new_stream()
+        return self._merged[pair]
 
     def source_of(self, tag: Tag) -> int | None:
         """The stream of what is projected from a tensor: behind an activation it is another one."""
@@ -204,3 +236,5 @@ class TagTable:
     def clear(self) -> None:
         self._entries.clear()
         self._merged.clear()
+        self._guessed.clear()
+        self._written.clear()
