@@ -144,7 +144,8 @@ def exact(trace: AttentionTrace) -> Precision:
     """The precision of a source that gives the trace's own numbers."""
     coarsest = min((layer.weights.dtype.itemsize for layer in trace), default=4)
     if coarsest < 4:
-        return Precision("exact", "float16 as captured: each weight within 0.05 %", decimals=3, significant=3)
+        sentence = "float16 as captured: each weight within 0.05 % down to 0.000061"
+        return Precision("exact", sentence, decimals=3, significant=3)
     # float32 has 7 digits, of which computing a softmax costs the last.
     return Precision("exact", "exact: float32 as captured", decimals=6, significant=6)
 

@@ -204,3 +204,39 @@ def test_a_link_followed_on_an_open_page_shows_what_it_shows_on_a_new_one(show, 
     rulers = viewer.page.locator(".attn-matrix-stage text").all_text_contents()
     assert "".join(rulers)
     assert rulers == show(trace, link).page.locator(".attn-matrix-stage text").all_text_contents()
+
+
+def test_the_automatic_threshold_suits_what_a_filter_leaves(show) -> None:
+    """Between the sentences of a pair there is little attention, and lines are drawn all the same."""
+    random = np.random.default_rng(5)
+    weights = random.uniform(0.5, 1.5, (2, 2, LENGTH, LENGTH))
+    sentence = np.array([0] * 5 + [1] * 3)
+    weights *= np.where(sentence[:, None] == sentence, 1, 0.001)
+    weights /= weights.sum(axis=-1, keepdims=True)
+    layer = AttentionLayer("layers.0", 0, "tokens", "tokens", DenseWeights(weights.astype(np.float32)))
+    viewer = show(AttentionTrace((layer,), {"tokens": axis_of_pairs()}), "#pair=BA&special=hide")
+    number, status = viewer.page.locator(".attn-threshold-number"), viewer.page.locator(".attn-columns-status")
+    largest = weights[0, :, 5:7, 1:4].max()
+    assert 0 < float(number.inner_text()) < largest < 0.001
+    assert not status.inner_text().startswith("0 lines")
+    before = number.inner_text()
+    viewer.select(pair="all")
+    assert float(number.inner_text()) > largest
+    viewer.select(pair="BA")
+    assert number.inner_text() == before
+
+
+def test_what_is_not_a_number_is_not_said_to_be_nothing(show) -> None:
+    """Of a head that has diverged, alone and among others, and of one weight of a row."""
+    weights = np.full((2, 3, LENGTH, LENGTH), 1 / LENGTH, dtype=np.float32)
+    weights[0, 1] = np.nan
+    weights[0, 2, 3, 6] = np.nan
+    layer = AttentionLayer("layers.0", 0, "tokens", "tokens", DenseWeights(weights))
+    viewer = show(AttentionTrace((layer,), {"tokens": axis_of_pairs()}), "#query=3")
+    heads = viewer.page.locator('ul[aria-label="Each head\'s weight"] .attn-weight')
+    assert heads.all_inner_texts()[:2] == ["0.125", "not a number"]
+    details = viewer.page.get_by_role("complementary", name="Details")
+    for head, words in ((1, "No weight is a number."), (2, f"Not a number: 1 of {LENGTH} weights.")):
+        viewer.select(heads=[head])
+        expect(details).to_contain_text(words)
+        expect(details).not_to_contain_text("No weight above 0")

@@ -201,3 +201,18 @@ def test_headings_do_not_run_into_each_other(open_page, plain, width) -> None:
     middle = viewer.page.locator(".attn-columns-middle span:visible").last.bounding_box()
     assert boxes[0]["x"] + boxes[0]["width"] <= middle["x"] + 1
     assert middle["x"] + middle["width"] <= boxes[1]["x"] + 1
+
+
+def test_a_special_token_can_be_read_on_a_highlighted_row(open_page, plain) -> None:
+    """It is muted only where there is no colour behind it, and readable too where it is pinned."""
+    viewer = open_page(plain)
+    ink = "row => getComputedStyle(row.querySelector('.attn-column-token')).color"
+    special, other = (viewer.page.locator(".attn-column-key .attn-column-row").nth(place) for place in (0, 1))
+    assert special.evaluate("row => row.classList.contains('attn-special')")
+    assert special.evaluate(ink) != other.evaluate(ink)
+    viewer.select(query=5)
+    assert special.evaluate(ink) == other.evaluate(ink)
+    viewer.select(query=None, key=0)
+    pinned = special.evaluate(ink)
+    viewer.select(key=1)
+    assert other.evaluate(ink) == pinned

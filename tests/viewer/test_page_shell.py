@@ -54,6 +54,17 @@ def test_a_mean_of_weights_that_are_held_in_part_is_a_bound(open_page, lacking) 
     assert float(number.removeprefix("≥ ").strip()) <= 1.03 * mean[position] + 5e-5
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_column_of_the_figures_is_in_sight(open_page, lacking, theme) -> None:
+    """Also the one with the share that the file holds, with the widest figures that there are."""
+    details = panel(open_page(lacking, f"#theme={theme}"))
+    expect(details.get_by_role("columnheader", name="Kept")).to_be_visible()
+    row = details.locator(".attn-table tbody tr").first
+    widest = ["8.36", "120.8", "previous token", "98.7 %", "> 99.9 %"]
+    row.evaluate("(row, texts) => texts.forEach((text, at) => (row.cells[at + 1].textContent = text))", widest)
+    assert details.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+
+
 @pytest.mark.parametrize("width", [320, 420, 480, 520, 700])
 def test_every_tab_can_be_clicked_at_any_width(open_page, plain, width) -> None:
     """Nothing lies over them, and nothing is wider than the window."""

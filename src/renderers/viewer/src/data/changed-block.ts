@@ -43,7 +43,13 @@ export async function changedBlock(source: TileSource, block: ChangedBlock): Pro
     if (mean.most === mean.values) poolRows(mean.values, row, shape, cells);
     else poolBounded(mean, row, shape, (bounded ??= emptyBounded(shape)));
   }
-  return { ...shape, ...(bounded ?? { values: cells }) };
+  return { ...shape, ...(bounded === null ? { values: cells } : heldInFull(bounded)) };
+}
+
+/** Without bounds where each is the value itself. */
+function heldInFull({ values, most }: Bounded): Pick<Tile, "values" | "most"> {
+  const same = values.every((value, cell) => value === most[cell] || (value !== value && most[cell] !== most[cell]));
+  return same ? { values } : { values, most };
 }
 
 /** (queries, keys) at full resolution; both arrays are one where the source holds every weight. */

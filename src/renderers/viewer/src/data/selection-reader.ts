@@ -6,6 +6,7 @@ import type { Range, Tile, TileSource, Vectors } from "../source/source";
 import type { AxisInfo, LayerInfo } from "../source/trace-info";
 import type { Store } from "../state/store";
 import { changedBlock } from "./changed-block";
+import { KNOWN_WITHIN } from "./discount";
 import { discountedKeys, hasPairs, listedPositions, type Filters } from "./filters";
 import type { BlockRequest, Series, WeightsReader } from "./reader";
 
@@ -94,9 +95,12 @@ class SelectionReader implements WeightsReader {
     return notes;
   }
 
-  /** A scaled weight is made of three rounded numbers: itself, what is taken out and what is left. */
+  /** Scaling makes more of what a file rounds off. */
   private rounding(): string {
-    return this.source.trace.precision.kind === "exact" ? "" : " What this file rounds off may count three times in them.";
+    const { kind } = this.source.trace.precision;
+    if (kind === "exact") return "";
+    const percent = 100 * KNOWN_WITHIN[kind === "float16" ? "float16" : "log8"];
+    return ` Those that this file does not tell within ${percent} % are shown as bounds, or not at all.`;
   }
 
   private layer(): LayerInfo {

@@ -2,6 +2,7 @@
 
 import type { LayerInfo } from "../source/trace-info";
 import type { Selection } from "../state/selection";
+import type { Store } from "../state/store";
 
 /** Lines beyond this are a tangle. */
 const MOST_LINES = 240;
@@ -12,19 +13,70 @@ const FAINT = 0.02;
 /** `StatisticsInfo.levels` are the weights that so many keys of a query reach on average. */
 export const LEVEL_COUNTS: readonly number[] = [0.25, 0.5, 1, 2, 4, 8];
 
-type Levels = readonly (number | null)[];
+export type Levels = readonly (number | null)[];
 
-/** The threshold in force: the chosen one, or the one that leaves about `MOST_LINES` lines of the selected heads. */
-export function thresholdOf(selection: Selection, layer: LayerInfo): number {
-  return selection.threshold ?? automaticThreshold(selection, layer);
+/** What decides which weights are shown. */
+const DECIDING = ["layer", "heads", "item", "meanHeads", "meanLayers", "special", "sink", "pair"] as const satisfies readonly (keyof Selection)[];
+
+/** The threshold of the head view: the chosen one, or the one that leaves about `MOST_LINES` lines of what is shown. */
+export class Threshold {
+  private measured: { readonly of: string; readonly threshold: number } | null = null;
+  private readonly listeners: (() => void)[] = [];
+
+  /** `queries` is how many rows are listed. */
+  constructor(
+    private readonly store: Store,
+    private readonly queries: () => number,
+  ) {}
+
+  get(): number {
+    const { selection, trace } = this.store;
+    if (selection.threshold !== null) return selection.threshold;
+    if (this.measured?.of === decidedBy(selection)) return this.measured.threshold;
+    return automaticThreshold(selection, trace.layers[selection.layer]!, this.queries());
+  }
+
+  /** Whether what the page knows of each head beforehand is of other weights than those that are shown. */
+  isUnknown(): boolean {
+    const { selection } = this.store;
+    const { special, sink, pair, meanHeads, meanLayers } = selection;
+    const changed = special !== "show" || sink !== "show" || pair !== "all" || meanHeads || meanLayers;
+    return changed && this.measured?.of !== decidedBy(selection);
+  }
+
+  /** What each series that is shown reaches, by some of its rows. */
+  measure(series: readonly Levels[]): void {
+    const threshold = thresholdFor(series, linesOfRow(this.queries()));
+    this.measured = { of: decidedBy(this.store.selection), threshold };
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Calls `listener` when rows have been measured. */
+  onMeasured(listener: () => void): void {
+    this.listeners.push(listener);
+  }
 }
 
-export function automaticThreshold({ heads, item, meanHeads }: Selection, layer: LayerInfo): number {
+function decidedBy(selection: Selection): string {
+  return JSON.stringify(DECIDING.map((field) => selection[field]));
+}
+
+function linesOfRow(queries: number): number {
+  return MOST_LINES / Math.max(1, Math.min(queries, ROWS_IN_SIGHT));
+}
+
+/** What `count` rows reach, from all weights of theirs that may matter. */
+export function levelsOf(weights: Float32Array, rows: number): Levels {
+  const sorted = weights.toSorted();
+  return LEVEL_COUNTS.map((count) => sorted[sorted.length - Math.max(1, Math.round(count * rows))] ?? 0);
+}
+
+export function automaticThreshold({ heads, item, meanHeads }: Selection, layer: LayerInfo, queries = layer.queries): number {
   const levels = layer.statistics[item]?.levels;
   const each = heads.flatMap((head) => (levels?.[head] === undefined ? [] : [levels[head]]));
   if (each.length === 0) return FAINT;
   const series = meanHeads && each.length > 1 ? [meanLevels(each)] : each;
-  return thresholdFor(series, MOST_LINES / Math.min(layer.queries, ROWS_IN_SIGHT));
+  return thresholdFor(series, linesOfRow(queries));
 }
 
 /** The smallest threshold, to two digits, that keeps the lines of one row at `lines` or fewer. */
@@ -39,7 +91,8 @@ export function thresholdFor(series: readonly Levels[], lines: number): number {
   const strongest = series.reduce((most, levels) => Math.max(most, levels[0] ?? 0), 0);
   // Where there are few lines anyway, those that can be seen; and never above everything.
   const faint = Math.min(FAINT, strongest / 10);
-  return Number(Math.max(faint, Math.min(high, strongest)).toPrecision(2));
+  const rounded = Number(Math.max(faint, Math.min(high, strongest)).toPrecision(2));
+  return rounded > strongest && strongest > 0 ? strongest : rounded;
 }
 
 /** How many keys of a query weigh `threshold` or more on average; between known levels as a power law. */

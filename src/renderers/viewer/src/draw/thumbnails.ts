@@ -1,5 +1,6 @@
 /** Small pictures of heads in a grid: their size, and their pixels. */
 
+import { isLeftOut } from "../data/weights";
 import type { ThumbnailScale } from "../state/selection";
 import { LOG_DECADES, type HeatPalette } from "./heatmap";
 
@@ -67,10 +68,12 @@ export interface Cells {
   readonly rows: number;
   readonly columns: number;
   readonly values: Float32Array;
+  /** What each is at most, as in `Tile`. */
+  readonly most?: Float32Array | undefined;
 }
 
 /** Fills a square of `side` x `side` pixels; every pixel has the colour of the cell below it. */
-export function paintThumbnail({ rows, columns, values }: Cells, pixels: Uint32Array, side: number, range: ThumbnailRange, palette: HeatPalette): void {
+export function paintThumbnail({ rows, columns, values, most = values }: Cells, pixels: Uint32Array, side: number, range: ThumbnailRange, palette: HeatPalette): void {
   const colours = new Uint32Array(columns);
   let painted = -1;
   for (let y = 0; y < side; y++) {
@@ -80,14 +83,17 @@ export function paintThumbnail({ rows, columns, values }: Cells, pixels: Uint32A
       continue;
     }
     painted = row;
-    for (let column = 0; column < columns; column++) colours[column] = colourOf(values[row * columns + column]!, range, palette);
+    for (let column = 0; column < columns; column++) {
+      const cell = row * columns + column;
+      colours[column] = colourOf(values[cell]!, most[cell]!, range, palette);
+    }
     for (let x = 0; x < side; x++) pixels[y * side + x] = colours[Math.floor((x * columns) / side)]!;
   }
 }
 
 /** Only what is nothing, or below the last decade, has the background's colour. */
-function colourOf(weight: number, range: ThumbnailRange, palette: HeatPalette): number {
-  if (Number.isNaN(weight)) return palette.missing;
+function colourOf(weight: number, most: number, range: ThumbnailRange, palette: HeatPalette): number {
+  if (Number.isNaN(weight)) return isLeftOut(weight, most) ? (palette.leftOut ?? palette.missing) : palette.missing;
   const share = thumbnailShare(weight, range);
   return palette.steps[share > 0 ? Math.max(1, Math.round(share * 255)) : 0]!;
 }

@@ -102,8 +102,7 @@ export class TokenColumn {
     for (const [row, parts] of this.rows) {
       const mark = (marks.pinned === row ? PINNED : 0) | (marks.cursor === row ? CURSOR : 0) | (marks.matches.has(row) ? MATCH : 0);
       if (mark !== parts.mark) paintMark(parts, mark);
-      const text = marks.figure(row);
-      if (parts.figure.data !== text) parts.figure.data = text;
+      writeFigure(parts, marks.figure(row));
     }
     const active = marks.cursor !== null && this.rows.has(marks.cursor) ? `${this.id}-${marks.cursor}` : null;
     if (active === this.active) return;
@@ -165,7 +164,7 @@ export class TokenColumn {
     parts.row.style.height = `${this.size.rowHeight}px`;
     parts.row.style.lineHeight = `${this.size.rowHeight}px`;
     parts.token.textContent = token.text;
-    parts.figure.data = "";
+    writeFigure(parts, "");
     this.rows.set(row, parts);
     this.element.append(parts.row);
   }
@@ -195,6 +194,13 @@ function newRow(): RowParts {
   number.append(figure);
   const row = element("div", { class: "attn-column-row", role: "option", "aria-selected": "false" }, token, number);
   return { row, token, figure, mark: 0 };
+}
+
+/** Behind a token with a number there may be colour, on which muted text cannot be read. */
+function writeFigure({ row, figure }: RowParts, text: string): void {
+  if (figure.data === text) return;
+  if (figure.data === "" || text === "") row.classList.toggle("attn-figured", text !== "");
+  figure.data = text;
 }
 
 function paintMark(parts: RowParts, mark: number): void {

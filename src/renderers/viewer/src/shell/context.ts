@@ -1,7 +1,7 @@
 /** What a view is given: the store and the reader, the theme's colours, and ways to say things. */
 
 import type { WeightsReader } from "../data/reader";
-import { thresholdOf } from "../data/threshold";
+import { Threshold } from "../data/threshold";
 import type { AxisInfo, LayerInfo } from "../source/trace-info";
 import type { Store } from "../state/store";
 import type { ViewContext } from "../views/view";
@@ -23,6 +23,7 @@ export interface ContextParts {
 export function createContext(parts: ContextParts): ViewContext {
   const { store, reader, theme, tooltip, messages, drawings } = parts;
   const { trace } = store;
+  const threshold = new Threshold(store, () => reader.queries().length);
   const layer = (): LayerInfo => layerAt(store, store.selection.layer);
   return {
     store,
@@ -32,7 +33,7 @@ export function createContext(parts: ContextParts): ViewContext {
     layer,
     queryAxis: () => axisOf(store, layer().queryAxis),
     keyAxis: () => axisOf(store, layer().keyAxis),
-    threshold: () => thresholdOf(store.selection, layer()),
+    threshold,
     format: (weight, most) => formatWeight(weight, trace.precision, most),
     tooltip: {
       show: (x, y, title, rows) => tooltip.show(x, y, title, rows),

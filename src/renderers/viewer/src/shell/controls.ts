@@ -65,17 +65,20 @@ function createThresholdControl(shell: Shell): HTMLElement {
   const number = element("output", { class: "attn-number attn-threshold-number" });
   const label = element("span", { class: "attn-label", "aria-hidden": "true" }, "Threshold");
   const automatic = toggle("Auto", { title: "A threshold that suits the selected heads" }, (on) => {
-    shell.store.select({ threshold: on ? null : shell.context.threshold() });
+    shell.store.select({ threshold: on ? null : shell.context.threshold.get() });
   });
   const control = element("div", { class: "attn-field", title: "Weights below this are not drawn" }, label, track.element, number, automatic.element);
-  follow(shell, (selection) => {
+  const show = (): void => {
+    const { selection } = shell.store;
     control.hidden = !relevantControls(selection, shell.trace, shell.context.layer()).threshold;
-    const threshold = shell.context.threshold();
+    const threshold = shell.context.threshold.get();
     track.set(placeOfThreshold(threshold));
     track.element.setAttribute("aria-valuetext", `${threshold}${selection.threshold === null ? ", automatic" : ""}`);
     number.textContent = String(Number(threshold.toPrecision(3)));
     automatic.set(selection.threshold === null);
-  });
+  };
+  follow(shell, show);
+  shell.context.threshold.onMeasured(show);
   return control;
 }
 

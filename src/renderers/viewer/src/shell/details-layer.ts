@@ -1,11 +1,11 @@
 /** What is known of a layer and its heads. */
 
 import { formatFigure, formatPercent } from "../data/format";
-import type { LayerInfo, ScoringInfo, StatisticsInfo, TraceInfo } from "../source/trace-info";
+import type { AxisInfo, LayerInfo, ScoringInfo, StatisticsInfo, TraceInfo } from "../source/trace-info";
 import { layerName } from "../views/model-words";
 import { swatch } from "./bars";
-import { button, element, type Child } from "./dom";
-import { headNumber } from "./layers";
+import { button, element } from "./dom";
+import { distanceUnit, headNumber } from "./layers";
 import { relevantControls } from "./relevant";
 import type { Shell } from "./shell";
 
@@ -49,11 +49,11 @@ export function scoringFacts(scoring: ScoringInfo): (readonly [string, string])[
 export function headsSection(shell: Shell, layer: LayerInfo, heads: readonly number[], pointed: number | null): HTMLElement {
   const { item } = shell.store.selection;
   const kept = layer.kept?.[item];
-  const columns: Child[] = ["Head", "Entropy", "Distance", "Pattern", "Share"].map((name) => column(name));
-  if (kept !== undefined) columns.push(column("Kept"));
+  const names = ["Head", "Entropy", "Distance", "Pattern", "Share", ...(kept === undefined ? [] : ["Kept"])];
+  const columns = names.map((name) => column(name, meaningOf(name, shell.trace.axes[layer.keyAxis])));
   const body = element("tbody");
   for (const head of heads) body.append(headRow(shell, layer, head, head === pointed));
-  const table = element("table", { class: "attn-table" }, element("thead", {}, element("tr", {}, ...columns)), body);
+  const table = element("table", { class: kept === undefined ? "attn-table" : "attn-table attn-table-wide" }, element("thead", {}, element("tr", {}, ...columns)), body);
   const note = figuresNote(shell, layer);
   return element("section", { class: "attn-section", "aria-label": "Heads" }, table, note === "" ? null : element("p", { class: "attn-muted attn-small" }, note));
 }
@@ -70,14 +70,19 @@ function figuresNote(shell: Shell, layer: LayerInfo): string {
 
 const MEANINGS: Readonly<Record<string, string>> = {
   Entropy: "Mean entropy of a query's weights, in bits: 0 when all goes to one token",
-  Distance: "Mean distance to what is attended to, in tokens",
+  Distance: "Mean distance to what is attended to, in",
   Pattern: "What the head does most",
   Share: "The share of its attention that does it",
   Kept: "Share of the head's attention that this page holds",
 };
 
-function column(name: string): HTMLElement {
-  return element("th", { scope: "col", title: MEANINGS[name] ?? null, "data-number": !["Head", "Pattern"].includes(name) }, name);
+function meaningOf(name: string, axis: AxisInfo | undefined): string | null {
+  const meaning = MEANINGS[name] ?? null;
+  return name === "Distance" ? `${meaning} ${distanceUnit(axis)}` : meaning;
+}
+
+function column(name: string, title: string | null): HTMLElement {
+  return element("th", { scope: "col", title, "data-number": !["Head", "Pattern"].includes(name) }, name);
 }
 
 function headRow(shell: Shell, layer: LayerInfo, head: number, pointed: boolean): HTMLElement {

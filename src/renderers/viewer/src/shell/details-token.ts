@@ -1,5 +1,6 @@
 /** The numbers of one token: what each head gives, and the largest weights in order. */
 
+import { grouped } from "../data/format";
 import { isLeftOut } from "../data/weights";
 import { seriesColour } from "../draw/colours";
 import type { AxisInfo } from "../source/trace-info";
@@ -112,8 +113,10 @@ function headLines(shell: Shell, weights: PointedWeights): WeightLine[] {
 /** The weight at `other`, or the largest where that is null; and where it is. */
 function headWeight(row: Row, listed: readonly number[], other: number | null): { at: number | null; weight: number; most: number } {
   const at = other ?? largest(row.values, listed, 1)[0]?.position ?? null;
-  if (at === null) return { at, weight: 0, most: 0 };
-  return { at, weight: row.values[at] ?? Number.NaN, most: row.most[at] ?? Number.NaN };
+  if (at !== null) return { at, weight: row.values[at] ?? Number.NaN, most: row.most[at] ?? Number.NaN };
+  if (listed.length > 0 && listed.every((position) => isNotANumber(row, position))) return { at, weight: Number.NaN, most: Number.NaN };
+  const left = leftOut(row, listed);
+  return left === null ? { at, weight: 0, most: 0 } : { at, weight: Number.NaN, most: left };
 }
 
 function shortLabel(label: string): string {
@@ -136,14 +139,32 @@ function rankedLines(shell: Shell, weights: PointedWeights): { lines: WeightLine
     title: null,
     ...numberOf(shell, weight, most[position] ?? weight),
   }));
-  const left = leftOut(values, most, listed);
-  if (left === null) return { lines, note: lines.length > 0 ? "" : "No weight above 0." };
-  const others = lines.length > 0 ? "Other weights are" : "No weight is held:";
-  return { lines, note: `${others} below ${boundText(left)} where this file leaves them out.` };
+  return { lines, note: [othersNote(shell, { values, most }, listed, lines.length > 0), missingNote({ values, most }, listed)].filter(Boolean).join(" ") };
+}
+
+function othersNote(shell: Shell, row: Row, listed: readonly number[], some: boolean): string {
+  const left = leftOut(row, listed);
+  if (left === null) return some || listed.some((position) => isNotANumber(row, position)) ? "" : "No weight above 0.";
+  const bound = boundText(left);
+  if (shell.trace.precision.kind === "top") return `${some ? "Other weights are" : "No weight is held: all are"} below ${bound} where this file leaves them out.`;
+  if (some) return `Weights that are not known are below ${bound}: this file rounds them off.`;
+  return `No weight is known: all are below ${bound}. Too little is left of this row for this file’s precision.`;
+}
+
+/** The model's own not-a-numbers, as of a run that has diverged. */
+function missingNote(row: Row, listed: readonly number[]): string {
+  const missing = listed.filter((position) => isNotANumber(row, position)).length;
+  if (missing === 0) return "";
+  return missing === listed.length ? "No weight is a number." : `Not a number: ${grouped(missing)} of ${grouped(listed.length)} weights.`;
+}
+
+function isNotANumber({ values, most }: Row, position: number): boolean {
+  const [value, bound] = [values[position] ?? Number.NaN, most[position] ?? Number.NaN];
+  return Number.isNaN(value) && !isLeftOut(value, bound);
 }
 
 /** What every listed weight that is not held is below; null where all are held. */
-function leftOut(values: Float32Array, most: Float32Array, listed: readonly number[]): number | null {
+function leftOut({ values, most }: Row, listed: readonly number[]): number | null {
   let bound: number | null = null;
   for (const position of listed) {
     const at = most[position] ?? Number.NaN;

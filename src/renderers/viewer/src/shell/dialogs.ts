@@ -1,5 +1,6 @@
 /** The page's dialogs. The browser's own <dialog> keeps the focus inside, closes with Esc and gives the focus back. */
 
+import { precisionText } from "../data/precision";
 import type { CoverageInfo } from "../source/trace-info";
 import type { KeyHelp } from "../views/view";
 import { factList } from "./details-layer";
@@ -56,7 +57,7 @@ export function openAbout(shell: Shell): void {
   openDialog(
     shell,
     model === "" ? "About this trace" : model,
-    factList([...facts, ["Precision", precision.sentence]]),
+    factList([...facts, ["Precision", precisionText(precision)]]),
     element("h3", {}, "What ran and is not shown"),
     coverage.length === 0 ? element("p", { class: "attn-muted" }, "Nothing: every layer that ran is here.") : coverageTable(coverage),
   );

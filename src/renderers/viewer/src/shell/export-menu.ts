@@ -5,10 +5,12 @@ import { openLink } from "./dialogs";
 import { download, fileName, pngOf, svgText } from "./export-file";
 import { iconButton } from "./fields";
 import { nextToggle } from "./head-choice";
+import { groupOf, headNumber } from "./layers";
 import { linkTo } from "./link";
 import { popupFor } from "./popup";
 import { describe } from "./messages";
 import type { Shell } from "./shell";
+import { shownSeries } from "./shown-series";
 
 export interface ExportMenu {
   readonly button: HTMLElement;
@@ -44,8 +46,17 @@ function nameOfPicture(shell: Shell, ending: string): string {
   const { view } = shell.store.selection;
   const averaged = view === "neuron" ? 1 : (shell.reader.series()[0]?.layers.length ?? 1);
   const which = averaged > 1 ? `mean-of-${averaged}-layers` : `layer-${shell.context.layer().index}`;
-  const layer = view === "model" ? "" : which;
-  return fileName([shell.trace.model, view, layer], ending);
+  const group = groupOf(shell.trace, shell.store.selection.layer).name;
+  const parts = view === "model" ? [group] : [group, which, headsOfPicture(shell)];
+  return fileName([shell.trace.model, view, ...parts], ending);
+}
+
+/** The one head, or how many are averaged; nothing where several are drawn. */
+function headsOfPicture(shell: Shell): string {
+  const [only, another] = shownSeries(shell.store.selection, shell.reader);
+  if (only === undefined || another !== undefined) return "";
+  const { heads } = only;
+  return heads.length > 1 ? `mean-of-${heads.length}-heads` : `head-${headNumber(shell.context.layer(), heads[0] ?? 0)}`;
 }
 
 async function saveSvg(shell: Shell): Promise<void> {

@@ -1,12 +1,13 @@
 /** The bottom line: how exact the numbers are, what was done to them, what is missing, and what they do not mean. */
 
+import { precisionText } from "../data/precision";
 import { button, element, refill } from "./dom";
 import { plural } from "./layers";
 import { follow, type Shell } from "./shell";
 
 export function createFooter(shell: Shell, about: () => void): HTMLElement {
   const { precision, coverage } = shell.trace;
-  const exact = element("span", { class: "attn-precision", "data-kind": precision.kind }, precision.sentence);
+  const exact = element("span", { class: "attn-precision", "data-kind": precision.kind }, precisionText(precision));
   const notes = element("span", { class: "attn-reader-notes" });
   const count = coverage.reduce((sum, entry) => sum + entry.count, 0);
   const missing = button(`${plural(count, "module")} not shown`, { class: "attn-link", title: "What ran and is not shown" }, about);

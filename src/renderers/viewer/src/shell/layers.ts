@@ -40,9 +40,20 @@ export function plural(count: number, word: string, words = `${word}s`): string 
 
 /** "128 tokens", "196 patches". */
 export function lengthOf(axis: AxisInfo): string {
-  if (axis.kind === "text") return plural(axis.length, "token");
-  if (axis.kind === "patch") return plural(axis.length, "patch", "patches");
-  return plural(axis.length, axis.kind);
+  const [one, several] = unitOf(axis);
+  return plural(axis.length, one, several);
+}
+
+/** What an axis counts: one of it, and several. */
+export function unitOf({ kind }: Pick<AxisInfo, "kind">): readonly [string, string] {
+  if (kind === "patch") return ["patch", "patches"];
+  const word = kind === "text" ? "token" : kind;
+  return [word, `${word}s`];
+}
+
+/** What a distance along an axis counts. Patches in reading order are not as far apart as they are in the image. */
+export function distanceUnit(axis: Pick<AxisInfo, "kind"> | undefined): string {
+  return axis === undefined || axis.kind === "patch" ? "positions" : unitOf(axis)[1];
 }
 
 /** A head's own number in the model. */

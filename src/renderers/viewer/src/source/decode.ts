@@ -1,7 +1,7 @@
 /** From the text in a page's block to numbers: base64, zlib, and the encodings of docs/page-format.md. */
 
-/** What stands for a weight that is too small to be known, but is not 0: so small that no sum notices it. */
-const TINY = 2 ** -20;
+import { TINY } from "./rounding";
+
 /** 16 octaves below 1 in the codes 2 to 255; code 0 is exactly 0, code 1 anything between it and code 2. */
 const LOG8_VALUES = Float32Array.from({ length: 256 }, (_, code) => (code < 2 ? code * TINY : 2 ** (((code - 255) * 16) / 254)));
 

@@ -2,6 +2,7 @@
 
 import type { WeightsBlock } from "./blocks";
 import { float16, joinedPlanes, log8, summedRows } from "./decode";
+import { ROUNDING, type Coding } from "./rounding";
 import { emptyBounded, lengthOf, poolBoundedRow, pooled, pooledCodes, shapeOf, type TileShape } from "./pool";
 import type { Tile, TileRequest } from "./source";
 import type { LayerInfo } from "./trace-info";
@@ -20,16 +21,17 @@ export function decodedWeights(bytes: Uint8Array, block: WeightsBlock, layer: La
 class WholeWeights implements LayerWeights {
   constructor(
     private readonly bytes: Uint8Array,
-    private readonly encoding: "float16" | "log8",
+    private readonly encoding: Coding,
     private readonly layer: LayerInfo,
   ) {}
 
   tile(request: TileRequest): Tile {
     const { queries, keys, maxRows, maxColumns } = request;
+    const { encoding: coding } = this;
     const part = this.part(request);
-    if (this.encoding === "float16") return pooled(float16(part), queries, keys, maxRows, maxColumns);
+    if (coding === "float16") return { ...pooled(float16(part), queries, keys, maxRows, maxColumns), coding };
     const shape = shapeOf(queries, keys, maxRows, maxColumns);
-    return { ...shape, values: log8(pooledCodes(part, shape)) };
+    return { ...shape, values: log8(pooledCodes(part, shape)), coding };
   }
 
   /** The bytes of the queries and keys that are asked for, row after row. */
@@ -47,9 +49,6 @@ class WholeWeights implements LayerWeights {
     return part;
   }
 }
-
-/** A kept weight may be so much larger than it is written: half a step of either encoding. */
-const ROUNDING = { log8: 2 ** (16 / 254 / 2), float16: 1 + 2 ** -11 };
 
 class LargestWeights implements LayerWeights {
   private readonly differences: Uint32Array;
@@ -80,7 +79,7 @@ class LargestWeights implements LayerWeights {
         const part = [row * shape.columns, (row + 1) * shape.columns] as const;
         this.fill(head + queries.start + row, queries.start + row, shape, values.subarray(...part), most.subarray(...part));
       }
-      return { ...shape, values, most };
+      return { ...shape, values, most, coding: this.block.values };
     }
     const cells = emptyBounded(shape);
     for (let place = 0; place < lengthOf(queries); place += 1) {
@@ -88,7 +87,7 @@ class LargestWeights implements LayerWeights {
       this.fill(head + query, query, shape, values, most);
       poolBoundedRow(values, most, cells, Math.floor(place / shape.rowStep) * shape.columns);
     }
-    return { ...shape, ...cells };
+    return { ...shape, ...cells, coding: this.block.values };
   }
 
   /** The cells of one query: what is held, and what the rest is below. */

@@ -6,6 +6,7 @@
  * `LayerInfo.heads[head]`.
  */
 
+import type { Coding } from "./rounding";
 import type { TraceInfo } from "./trace-info";
 
 /** Positions from `start` up to, and without, `stop`. */
@@ -32,6 +33,8 @@ export interface TileRequest {
  *
  * `most` is there where the source left weights out: what each cell is at most. It is the value where the cell is held;
  * where nothing of the cell is held the value is NaN and `most` a number; where it is held in part `most` is larger.
+ *
+ * `coding` is there where weights are as a file has rounded them.
  */
 export interface Tile {
   readonly queries: Range;
@@ -42,6 +45,7 @@ export interface Tile {
   readonly columnStep: number;
   readonly values: Float32Array;
   readonly most?: Float32Array | undefined;
+  readonly coding?: Coding | undefined;
 }
 
 /** Query and key vectors of one head, and what else the scores depend on. */

@@ -31,7 +31,9 @@ export class Store {
   /** Changes some fields; values that the trace does not have are put right first. Listeners run at once. */
   select(changes: Partial<Selection>): void {
     const before = this.current;
-    const next = legal({ ...before, ...changes }, this.trace);
+    // All heads stay all in a layer that has more of them; no heads are put right to all.
+    const heads = this.hasAllHeads() && (changes.layer ?? before.layer) !== before.layer ? [] : before.heads;
+    const next = legal({ ...before, heads, ...changes }, this.trace);
     const keys = Object.keys(next) as (keyof Selection)[];
     if (keys.every((key) => same(next[key], before[key]))) return;
     this.current = next;
@@ -40,6 +42,11 @@ export class Store {
       // One that another listener has stopped, such as a view that was just taken down, is not called any more.
       if (this.selectionListeners.has(listener)) listener(next, before);
     }
+  }
+
+  private hasAllHeads(): boolean {
+    const { layer, heads } = this.current;
+    return heads.length > 1 && heads.length === this.trace.layers[layer]?.heads.length;
   }
 
   /** Says where the pointer is; fields that are not given become null. */

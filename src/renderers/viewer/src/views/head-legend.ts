@@ -17,6 +17,12 @@ export interface LegendSample {
 const SEEN = 0.08;
 const MOST_SAMPLES = 4;
 
+/** What a legend explains: a single token's strongest lines are drawn although all of them are below the threshold. */
+export function legendScale(scale: StrengthScale, single: boolean): StrengthScale {
+  if (scale.top >= scale.threshold) return scale;
+  return single ? { ...scale, threshold: 0 } : { ...scale, top: 0 };
+}
+
 /** The strongest weight, and round weaker ones that are still drawn and can be seen. */
 export function legendSamples(scale: StrengthScale): LegendSample[] {
   const { top } = scale;

@@ -1,14 +1,13 @@
 /** Turns the selection, the pointer and the weights at hand into one picture of the head view. */
 
 import { seriesColour } from "../draw/colours";
-import { boundText } from "../shell/numbers";
 import { LineBuffer, lineStyle, strongest, type StrengthScale } from "../draw/lines";
 import type { TokenColumn } from "../draw/token-column";
 import type { EdgeMark } from "./head-edges";
 import type { HeadElements } from "./head-elements";
 import { figuresOf, isKnown, type Figures } from "./head-figures";
 import type { Side } from "./head-keys";
-import { fillLegend, legendSamples, sampleText } from "./head-legend";
+import { fillLegend, legendSamples, legendScale, sampleText } from "./head-legend";
 import { alwaysDrawn, collectAll, collectFigures } from "./head-lines";
 import { rowOf, type Listing } from "./head-listing";
 import { HeadPicture, type HeadPictureParts } from "./head-picture";
@@ -37,6 +36,7 @@ export class HeadPainter {
   parts: HeadPictureParts | null = null;
   private readonly lines = new LineBuffer();
   private legend = "";
+  /** What the legend explains. */
   private scale: StrengthScale = { scale: "linear", top: 0, threshold: 0 };
 
   constructor(
@@ -49,8 +49,8 @@ export class HeadPainter {
     const { queries, keys } = elements;
     const scene = sceneOf(selection, focus, listing);
     const figures = figuresOf(scene, listing, this.weights);
-    const scale: StrengthScale = { scale: selection.scale, threshold: this.context.threshold(), top: figures?.top ?? this.weights.top };
-    this.scale = scale;
+    const scale: StrengthScale = { scale: selection.scale, threshold: this.context.threshold.get(), top: figures?.top ?? this.weights.top };
+    this.scale = legendScale(scale, scene.kind !== "all");
     this.stress(elements, null);
     this.lines.clear();
     if (figures !== null) collectFigures(this.lines, figures, scale, scene.kind === "query" ? scene.other : null);
@@ -103,8 +103,8 @@ export class HeadPainter {
   figure(figures: Figures | null, side: Side, row: number): string {
     if (figures === null || figures.kind === side) return "";
     const weight = figures.mean[row] ?? 0;
-    if (!isKnown(figures, row)) return weight > 0 ? `≥ ${this.context.format(weight)}` : `< ${boundText(figures.most[row]!)}`;
-    return weight === 0 ? "" : this.context.format(weight);
+    const most = isKnown(figures, row) ? weight : figures.most[row]!;
+    return most === 0 ? "" : this.context.format(weight, most);
   }
 
   private markColumn(column: TokenColumn, side: Side, rows: Int32Array, figures: Figures | null, matches: ReadonlySet<number>, cursor: number | null): void {
@@ -143,10 +143,10 @@ export class HeadPainter {
     const always = scene.kind === "all" ? 0 : alwaysDrawn(series);
     const counts = { drawn: order.length, found: this.lines.length, threshold: scale.threshold };
     write(elements.status, drawnSentence({ ...counts, always, series }));
-    const legend = `${colours.dark} ${scale.scale} ${scale.top} ${scale.threshold} ${JSON.stringify(style)}`;
+    const legend = `${colours.dark} ${JSON.stringify([this.scale, style])}`;
     if (legend === this.legend) return;
     this.legend = legend;
-    fillLegend(elements.legend, scale, style, colours, format);
+    fillLegend(elements.legend, this.scale, style, colours, format);
   }
 }
 

@@ -53,6 +53,15 @@ export class HeadScroll {
     this.move();
   }
 
+  /** Brings a row that is not in the window into its middle. */
+  goTo(column: TokenColumn, row: number): void {
+    const before = this.elements.scroller.scrollTop;
+    this.reveal(column, row);
+    if (this.elements.scroller.scrollTop === before) return;
+    this.centre(column, row);
+    this.move();
+  }
+
   /** Brings a row into the middle of the window. */
   centre(column: TokenColumn, row: number): void {
     const { scroller } = this.elements;

@@ -6,6 +6,7 @@ import { opacity, strongStyle } from "../draw/lines";
 import { linePath } from "../draw/lines-svg";
 import { fitText, isolated } from "../draw/rulers";
 import { FONT_FAMILY } from "../draw/rulers-draw";
+import { measureHeading, wrapped } from "../draw/wrap";
 import { measureLike } from "../draw/token-column-text";
 import type { TokenColumn } from "../draw/token-column";
 import { rowCentre } from "../draw/token-column-rows";
@@ -23,6 +24,7 @@ export type Group = Drawing<SVGGElement, undefined, null, undefined>;
 
 const MARGIN = 16;
 const TITLE = 26;
+const TITLE_SIZE = 15;
 const HEADINGS = 28;
 const LINE_HEIGHT = 18;
 /** Lines whose opacity is this near to each other share a path. */
@@ -32,19 +34,24 @@ const TEXT_GAP = 8;
 
 export function headSvg(painter: HeadPainter, parts: HeadPictureParts, elements: HeadElements, context: ViewContext, matches: Matches): SVGSVGElement {
   const { layout, colours } = parts;
-  const top = MARGIN + TITLE + HEADINGS;
   const rows = Math.max(parts.queries.size.count, parts.keys.size.count) * parts.queries.size.rowHeight;
   const seen = Math.min(layout.height, rows);
   const width = Math.ceil(layout.width + 2 * MARGIN);
-  const notes = [elements.status.textContent ?? "", ...context.reader.notes(), precisionSentence(context.trace)].filter((note) => note !== "");
-  const keys = painter.keys(parts);
-  const below = top + seen + 14 + keysHeight(keys, width - 2 * MARGIN);
-  const height = Math.ceil(below + notes.length * LINE_HEIGHT + MARGIN);
   const title = pictureTitle(context);
+  const titles = wrapped(title, width - 2 * MARGIN, measureHeading(TITLE_SIZE));
+  const top = MARGIN + TITLE * titles.length + HEADINGS;
+  const room = width - 2 * MARGIN;
+  const sentences = [elements.status.textContent ?? "", ...context.reader.notes(), precisionSentence(context.trace)].filter((note) => note !== "");
+  const notes = sentences.flatMap((sentence) => wrapped(sentence, room));
+  const keys = painter.keys(parts);
+  const below = top + seen + 14 + keysHeight(keys, room);
+  const height = Math.ceil(below + notes.length * LINE_HEIGHT + MARGIN);
   const svg = create("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height);
   svg.attr("viewBox", `0 0 ${width} ${height}`).attr("font-family", FONT_FAMILY).attr("font-size", 13).attr("role", "img").attr("aria-label", title);
   svg.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
-  svg.append("text").attr("x", MARGIN).attr("y", MARGIN + 13).attr("font-weight", 600).attr("font-size", 15).attr("fill", colours.text).text(visible(title));
+  titles.forEach((line, place) => {
+    svg.append("text").attr("x", MARGIN).attr("y", MARGIN + 13 + TITLE * place).attr("font-weight", 600).attr("font-size", TITLE_SIZE).attr("fill", colours.text).text(line);
+  });
   drawHeadings(svg.append<SVGGElement>("g").attr("transform", `translate(${MARGIN},${top - 11})`), parts, elements);
   // A nested picture cuts off lines that leave the window, without an id that may exist twice in a page.
   const inner = svg.append("svg").attr("x", MARGIN).attr("y", top).attr("width", layout.width).attr("height", seen).attr("overflow", "hidden");
@@ -52,9 +59,9 @@ export function headSvg(painter: HeadPainter, parts: HeadPictureParts, elements:
   drawShapes(inner.append<SVGGElement>("g"), parts);
   drawTokens(inner.append<SVGGElement>("g"), elements.queries, parts, "query", matches.query);
   drawTokens(inner.append<SVGGElement>("g"), elements.keys, parts, "key", matches.key);
-  drawKeys(svg.append<SVGGElement>("g").attr("transform", `translate(${MARGIN},${top + seen + 14})`), keys, width - 2 * MARGIN, colours);
+  drawKeys(svg.append<SVGGElement>("g").attr("transform", `translate(${MARGIN},${top + seen + 14})`), keys, room, colours);
   notes.forEach((note, place) => {
-    svg.append("text").attr("x", MARGIN).attr("y", below + 13 + place * LINE_HEIGHT).attr("font-size", 11).attr("fill", colours.muted).text(visible(note));
+    svg.append("text").attr("x", MARGIN).attr("y", below + 13 + place * LINE_HEIGHT).attr("font-size", 11).attr("fill", colours.muted).text(note);
   });
   return svg.node() as SVGSVGElement;
 }
@@ -114,11 +121,11 @@ function drawTokens(group: Group, column: TokenColumn, parts: HeadPictureParts, 
     const y = rowCentre(column.size, column.offset, row);
     if (token.part !== "") drawPart(group, token.part, row, column, text, atQuery, colours);
     const words = isolated(fitText(token.text, text.width - 2 * TEXT_GAP, measure));
-    const ink = matches.has(row) ? MATCH_COLOUR : token.special ? colours.muted : colours.text;
+    const figure = column.figure(row);
+    const ink = matches.has(row) ? MATCH_COLOUR : token.special && figure === "" ? colours.muted : colours.text;
     const x = atQuery ? text.left + text.width - TEXT_GAP : text.left + TEXT_GAP;
     const label = group.append("text").attr("x", x).attr("y", y).attr("dy", "0.35em").attr("fill", ink).text(words);
     label.attr("text-anchor", atQuery ? "end" : "start").attr("font-weight", column.isPinned(row) ? 600 : 400);
-    const figure = column.figure(row);
     if (figure === "") continue;
     const start = atQuery ? layout.queryFigures.left : layout.keyFigures.left + layout.keyFigures.width - NUMBER_WIDTH;
     group.append("text").attr("x", start).attr("y", y).attr("dy", "0.35em").attr("fill", colours.muted).attr("font-size", 11).text(figure);

@@ -1,6 +1,7 @@
 /** The head view's sentences and labels. */
 
 import { grouped } from "../data/format";
+import { precisionText } from "../data/precision";
 import { groupOf } from "../shell/layers";
 import { boundText } from "../shell/numbers";
 import type { TraceInfo } from "../source/trace-info";
@@ -50,7 +51,8 @@ function whichLayers(context: ViewContext, averaged: number): string {
 
 /** How exact the numbers of a picture are, for one that is on its own. */
 export function precisionSentence({ precision }: Pick<TraceInfo, "precision">): string {
-  return precision.sentence === "" ? "" : `Weights: ${precision.sentence}.`.replace("..", ".");
+  const text = precisionText(precision);
+  return text === "" ? "" : `Weights: ${text}.`.replace("..", ".");
 }
 
 /** What the numbers beside the tokens are. */

@@ -8,6 +8,7 @@ import { hasEdge, rowOnEdge } from "./head-edges";
 import { createElements, nameElements, type HeadElements } from "./head-elements";
 import { EDGE_WIDTH } from "./head-layout";
 import { HEAD_HELP, HeadKeys, type KeyActions, type KeyColumn, type Side } from "./head-keys";
+import { measureShown } from "./head-levels";
 import { columnTokens, listingOf, rowOf, type Listing } from "./head-listing";
 import { FULL_BUDGET, HeadPainter, MOVING_BUDGET, type Matches } from "./head-painter";
 import { followPointer, type PointerActions, type PointerWatch } from "./head-pointer";
@@ -36,6 +37,8 @@ export function createHeadView(): View {
   };
 }
 
+type Pins = Pick<Selection, "query" | "key">;
+const UNPINNED: Pins = { query: null, key: null };
 /** A change of these means other numbers; of any other field, another picture of the same numbers. */
 const NEW_NUMBERS: readonly (keyof Selection)[] = ["layer", "heads", "item", "meanHeads", "meanLayers", "special", "sink", "pair"];
 /** A slow source is shown bit by bit, but not more often than this. */
@@ -87,7 +90,7 @@ class HeadView {
       () => scroller.removeEventListener("scroll", onScroll),
       () => this.keys.destroy(),
     ];
-    this.load();
+    this.load(UNPINNED);
   }
 
   redraw(): void {
@@ -112,7 +115,7 @@ class HeadView {
 
   private onSelection(next: Selection, before: Selection): void {
     if (NEW_NUMBERS.some((field) => next[field] !== before[field])) {
-      this.load();
+      this.load(before);
       return;
     }
     if (next.search !== before.search) this.findMatches();
@@ -121,7 +124,7 @@ class HeadView {
   }
 
   /** Other numbers or other tokens: the old picture stays until the first of the new ones have come. */
-  private load(): void {
+  private load(before: Pins): void {
     const { context, elements } = this;
     const { selection } = context.store;
     this.ticket += 1;
@@ -139,6 +142,7 @@ class HeadView {
       this.scroll.fit(this.listing);
     }
     this.findMatches();
+    this.revealPins(selection, before);
     const start = performance.now();
     this.track(this.fetch().then(() => this.ahead.plan(this.listing, performance.now() - start)));
   }
@@ -154,6 +158,7 @@ class HeadView {
     const { ticket } = this;
     await this.weights.load(this.needed("query"), this.needed("key"), () => this.paintSoon());
     if (ticket !== this.ticket) return;
+    measureShown(this.context.threshold, this.weights, this.listing);
     this.paint();
   }
 
@@ -198,13 +203,14 @@ class HeadView {
     };
   }
 
-  /** A pin that has just been set, by a search for example, is brought into the window. */
-  private revealPins(next: Selection, before: Selection): void {
+  /** A pin that has just been set, by a search or a link for example, is brought into the window. */
+  private revealPins(next: Pins, before: Pins): void {
     const { listing, elements } = this;
     const query = next.query === before.query ? null : rowOf(listing.queryRow, next.query);
     const key = next.key === before.key ? null : rowOf(listing.keyRow, next.key);
-    if (query !== null) this.scroll.reveal(elements.queries, query);
-    if (key !== null) this.scroll.reveal(elements.keys, key);
+    // Both columns have one scroll bar: where not both are seen at once, the query is.
+    if (key !== null) this.scroll.goTo(elements.keys, key);
+    if (query !== null) this.scroll.goTo(elements.queries, query);
   }
 
   private explainEmpty(): boolean {

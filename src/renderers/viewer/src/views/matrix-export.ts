@@ -1,14 +1,15 @@
 /** The matrix as a self-contained SVG: pixels as an embedded PNG, everything else as shapes and text. */
 
 import { create, select } from "d3-selection";
-import { visible } from "../data/tokens";
 import { drawLegend, type LegendNote, type LegendTick } from "../draw/legend";
 import { FONT_FAMILY, FONT_SIZE } from "../draw/rulers-draw";
+import { measureHeading, wrapped } from "../draw/wrap";
 import { createOverlay, drawOverlay, type OverlayParts } from "./matrix-overlay";
 import type { CellNumber } from "./matrix-paint";
 
 const MARGIN = 16;
 const LINE = 17;
+const TITLE_SIZE = 14;
 const LEGEND = 40;
 
 export interface MatrixExport {
@@ -23,18 +24,22 @@ export interface MatrixExport {
 export function exportMatrix(parts: MatrixExport): SVGSVGElement {
   const { layout, scene } = parts.overlay;
   const { colours } = scene;
-  const head = MARGIN + LINE * (1 + parts.lines.length) + 6;
   const overlay = createOverlay();
   drawOverlay(overlay, parts.overlay);
   const width = Math.max(560, Number(overlay.getAttribute("width")) + 2 * MARGIN);
+  const room = width - 2 * MARGIN;
+  const titles = wrapped(parts.title, room, measureHeading(TITLE_SIZE));
+  const lines = parts.lines.flatMap((line) => wrapped(line, room));
+  const head = MARGIN + LINE * (titles.length + lines.length) + 6;
   const height = head + Number(overlay.getAttribute("height")) + LEGEND + MARGIN;
   const svg = create("svg:svg").node() as SVGSVGElement;
   const root = select<SVGSVGElement, unknown>(svg).attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height).attr("viewBox", `0 0 ${width} ${height}`);
   root.attr("font-family", FONT_FAMILY).attr("font-size", FONT_SIZE).attr("role", "img").attr("aria-label", parts.title);
   root.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
-  root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12).attr("font-size", 14).attr("font-weight", 600).attr("fill", colours.text).text(visible(parts.title));
-  parts.lines.forEach((line, place) => {
-    root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12 + LINE * (place + 1)).attr("fill", colours.muted).text(visible(line));
+  [...titles, ...lines].forEach((line, place) => {
+    const text = root.append("text").attr("x", MARGIN).attr("y", MARGIN + 12 + LINE * place).text(line);
+    if (place < titles.length) text.attr("font-size", TITLE_SIZE).attr("font-weight", 600).attr("fill", colours.text);
+    else text.attr("fill", colours.muted);
   });
   const picture = root.append("g").attr("transform", `translate(${MARGIN},${head})`);
   drawPixels(picture.node() as SVGGElement, parts);

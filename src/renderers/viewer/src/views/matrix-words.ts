@@ -1,5 +1,6 @@
 /** Sentences of the matrix view: what is shown, and by what it is sorted. */
 
+import { precisionText } from "../data/precision";
 import { labelOf, shortened } from "../data/tokens";
 import type { Series } from "../data/reader";
 import { layerName } from "./model-words";
@@ -23,7 +24,7 @@ export function exportLines(context: ViewContext, series: Series): string[] {
   // A mean over layers has no one name; the title says of how many it is.
   const name = series.layers.length > 1 ? [] : [layer.name];
   const item = layer.items > 1 ? [`sequence ${store.selection.item} of ${layer.items}`] : [];
-  return [[[...name, ...item].join(", "), trace.precision.sentence].filter((part) => part !== "").join(" · "), ...captionLines(context)];
+  return [[[...name, ...item].join(", "), precisionText(trace.precision)].filter((part) => part !== "").join(" · "), ...captionLines(context)];
 }
 
 /** Below the title: what the order means, and what was done to the numbers. */

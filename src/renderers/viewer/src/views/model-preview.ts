@@ -101,7 +101,7 @@ export class ModelPreview {
     const info = trace.layers[layer];
     if (info === undefined) return;
     const list = element("dl", { class: "attn-model-figures" });
-    for (const { label, value } of headFigures(info, store.selection.item, head)) {
+    for (const { label, value } of headFigures(trace, info, store.selection.item, head)) {
       list.append(element("dt", {}, label), element("dd", { class: "attn-number" }, value));
     }
     const path = element("div", { class: "attn-model-path attn-muted", title: info.name }, element("bdi", {}, info.name));

@@ -6,6 +6,7 @@ import type { Colours } from "../draw/colours";
 import { drawLegend } from "../draw/legend";
 import { FONT_FAMILY, textGroup } from "../draw/rulers-draw";
 import { rowStep } from "../draw/thumbnails";
+import { wrapped } from "../draw/wrap";
 import { precisionSentence } from "./head-words";
 import type { GridCell } from "./model-lines";
 import { LEGEND_CAPTION, legendTicks } from "./model-words";
@@ -27,6 +28,7 @@ const TOP = 62;
 const LABEL = 54;
 const LEGEND_WIDTH = 150;
 const LEGEND = 64;
+const NOTE = 15;
 
 export function modelSvg(parts: ModelSvgParts): SVGSVGElement {
   const { context, grid, title } = parts;
@@ -34,7 +36,10 @@ export function modelSvg(parts: ModelSvgParts): SVGSVGElement {
   const colours = context.colours();
   const columns = Math.max(1, ...grid.lines.map((line) => line.cells.length));
   const width = Math.max(520, 2 * MARGIN + LABEL + columns * (side + gap));
-  const height = TOP + grid.lines.length * rowStep(grid.grid) + LEGEND + MARGIN;
+  const notes = [...context.reader.notes(), precisionSentence(context.trace)].filter((note) => note !== "");
+  const lines = wrapped(notes.join(" "), width - 2 * MARGIN - LABEL);
+  const foot = TOP + grid.lines.length * rowStep(grid.grid) + MARGIN;
+  const height = foot + LEGEND + NOTE * (lines.length - 1);
   const svg: Svg = create<SVGSVGElement>("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height);
   svg.attr("viewBox", `0 0 ${width} ${height}`).attr("font-family", FONT_FAMILY).attr("font-size", 11).attr("role", "img").attr("aria-label", title);
   svg.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
@@ -51,7 +56,7 @@ export function modelSvg(parts: ModelSvgParts): SVGSVGElement {
       drawCell(svg, cell, x, y, parts);
     });
   });
-  drawFoot(svg, height - LEGEND, context, colours);
+  drawFoot(svg, foot, lines, context, colours);
   return svg.node() as SVGSVGElement;
 }
 
@@ -80,13 +85,12 @@ function pictureOf(image: ImageData): string {
 }
 
 /** The legend, and how exact the numbers are. */
-function drawFoot(svg: Svg, top: number, context: ViewContext, colours: Colours): void {
+function drawFoot(svg: Svg, top: number, lines: readonly string[], context: ViewContext, colours: Colours): void {
   const { modelScale } = context.store.selection;
   const legend = textGroup(svg.node() as SVGSVGElement).attr("transform", `translate(${MARGIN + LABEL},${top + 8})`);
   drawLegend(legend, LEGEND_WIDTH, legendTicks(modelScale), (share) => colours.heat(share), [], colours);
   text(svg, MARGIN + LABEL + LEGEND_WIDTH + 12, top + 17, LEGEND_CAPTION, colours.muted, "start");
-  const notes = [...context.reader.notes(), precisionSentence(context.trace)].filter((note) => note !== "");
-  text(svg, MARGIN + LABEL, top + 52, notes.join(" "), colours.muted, "start");
+  lines.forEach((line, place) => text(svg, MARGIN + LABEL, top + 52 + NOTE * place, line, colours.muted, "start"));
 }
 
 function text(svg: Svg, x: number, y: number, words: string, fill: string, anchor: string) {

@@ -4,7 +4,7 @@ import { formatFigure, formatPercent } from "../data/format";
 import { visible } from "../data/tokens";
 import type { LegendTick } from "../draw/legend";
 import { LOG_DECADES } from "../draw/heatmap";
-import { groupOf, groupTitle } from "../shell/layers";
+import { distanceUnit, groupOf, groupTitle } from "../shell/layers";
 import type { LayerInfo, TraceInfo } from "../source/trace-info";
 import type { HeadFigure, ThumbnailScale } from "../state/selection";
 import type { ViewContext } from "./view";
@@ -62,14 +62,15 @@ export interface FigureRow {
 }
 
 /** What is known of a head, as in the details panel. */
-export function headFigures(layer: LayerInfo, item: number, head: number): FigureRow[] {
+export function headFigures(trace: TraceInfo, layer: LayerInfo, item: number, head: number): FigureRow[] {
   const statistics = layer.statistics[item];
   if (statistics === undefined) return [];
   const share = formatPercent(statistics.patternShare[head] ?? null);
   const rows: FigureRow[] = [{ label: "Pattern", value: `${statistics.pattern[head] ?? "–"} ${share}`.trim() }];
   rows.push({ label: "Entropy", value: `${formatFigure(statistics.entropy[head])} bits` });
   // Positions of two different texts have no distance.
-  if (layer.kind === "self") rows.push({ label: "Mean distance", value: `${formatFigure(statistics.distance[head], 1)} tokens` });
+  const unit = distanceUnit(trace.axes[layer.keyAxis]);
+  if (layer.kind === "self") rows.push({ label: "Mean distance", value: `${formatFigure(statistics.distance[head], 1)} ${unit}` });
   rows.push({ label: "Mean maximum", value: formatFigure(statistics.maxWeight[head]) });
   const kept = layer.kept?.[item]?.[head];
   if (kept !== undefined) rows.push({ label: "Held in this page", value: formatPercent(kept) });
@@ -86,7 +87,7 @@ export function figureText(order: HeadFigure, figure: number | null, pattern: st
 /** A cell's name for a screen reader: "Layer 3, head 5: Pattern previous token 62 %, Entropy 2.10 bits, …". */
 export function cellName(trace: TraceInfo, layer: number, item: number, head: number): string {
   const info = trace.layers[layer];
-  const figures = info === undefined ? [] : headFigures(info, item, head).map(({ label, value }) => `${label} ${value}`);
+  const figures = info === undefined ? [] : headFigures(trace, info, item, head).map(({ label, value }) => `${label} ${value}`);
   const name = headName(trace, layer, head);
   return figures.length === 0 ? name : `${name}: ${figures.join(", ")}`;
 }

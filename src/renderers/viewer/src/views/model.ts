@@ -104,6 +104,7 @@ class ModelView {
       return;
     }
     if (NEW_ORDER.some((field) => next[field] !== before[field])) this.layOut();
+    if (next.layer !== before.layer) this.revealSelected();
     if (next.modelScale !== before.modelScale) {
       this.controls.show(this.patterns());
       this.grid.paint(null);
@@ -125,7 +126,16 @@ class ModelView {
       return;
     }
     this.layOut();
+    this.revealSelected();
     this.onFocus();
+  }
+
+  private revealSelected(): void {
+    const { layer, heads } = this.context.store.selection;
+    const cell = this.grid.placeOf({ layer, head: heads[0] ?? 0 });
+    if (cell === null) return;
+    this.grid.reveal(cell.row, cell.column);
+    this.track(this.load(this.grid.scroll()));
   }
 
   private layOut(): void {

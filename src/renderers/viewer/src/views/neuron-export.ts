@@ -1,11 +1,11 @@
 /** The part of the neuron view that is in sight as a self-contained SVG. */
 
 import { create, select } from "d3-selection";
-import { visible } from "../data/tokens";
 import { drawStrip } from "../draw/heatmap-diverging";
 import { fitText, isolated } from "../draw/rulers";
 import { FONT_FAMILY, FONT_SIZE, measureText, type Group } from "../draw/rulers-draw";
 import type { Colours } from "../draw/colours";
+import { measureHeading, wrapped } from "../draw/wrap";
 import { LEGEND_HEIGHT } from "../draw/legend";
 import { products } from "./neuron-arithmetic";
 import { columnStarts, signed, type ColumnWidths } from "./neuron-columns";
@@ -16,6 +16,7 @@ import { KEY_ROW, type NeuronTable } from "./neuron-table";
 
 const MARGIN = 16;
 const LINE = 17;
+const TITLE_SIZE = 14;
 const HEAD = 54;
 const BAR = 10;
 
@@ -33,15 +34,17 @@ export function exportNeuron(table: NeuronTable, colours: Colours, title: string
   const starts = columnStarts(widths, style.steps.length);
   const { first, last } = visibleRows(table);
   const keys = table.keys.slice(first, last);
-  const top = MARGIN + LINE * (lines.length + 1) + LEGEND_HEIGHT + 12;
+  const titles = wrapped(title, starts.width, measureHeading(TITLE_SIZE));
+  const texts = lines.flatMap((line) => wrapped(line, starts.width));
+  const top = MARGIN + LINE * (texts.length + titles.length) + LEGEND_HEIGHT + 12;
   const [width, height] = [starts.width + 2 * MARGIN, top + HEAD + keys.length * KEY_ROW + MARGIN];
   const svg = create("svg:svg").node() as SVGSVGElement;
   const root = select<SVGSVGElement, unknown>(svg).attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height).attr("viewBox", `0 0 ${width} ${height}`);
   root.attr("font-family", FONT_FAMILY).attr("font-size", FONT_SIZE).attr("role", "img").attr("aria-label", title);
   root.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
   const page: Page = { all: root.append("g").attr("transform", `translate(${MARGIN},0)`), style, widths, starts, colours };
-  write(page, 0, MARGIN + 12, visible(title), colours.text).attr("font-size", 14).attr("font-weight", 600);
-  lines.forEach((line, place) => write(page, 0, MARGIN + 12 + LINE * (place + 1), visible(line), colours.muted));
+  titles.forEach((line, place) => write(page, 0, MARGIN + 12 + LINE * place, line, colours.text).attr("font-size", TITLE_SIZE).attr("font-weight", 600));
+  texts.forEach((line, place) => write(page, 0, MARGIN + 12 + LINE * (titles.length + place), line, colours.muted));
   const legend = create("svg:svg").node() as SVGSVGElement;
   drawNeuronLegend(legend, { vector: style.data.vectorLimit, product: style.data.productLimit }, colours);
   select(legend).attr("y", top - LEGEND_HEIGHT - 6);

@@ -1,5 +1,6 @@
 /** The neuron view: how one head gets from a query's and the keys' vectors to its weights, number by number. */
 
+import { precisionText } from "../data/precision";
 import { matchingPositions } from "../data/search";
 import { labelOf, shortened } from "../data/tokens";
 import type { AxisInfo } from "../source/trace-info";
@@ -96,7 +97,7 @@ class NeuronView {
     if (this.table?.style === null || this.table === null) throw new Error("there is nothing to export: choose a layer that has query and key vectors, and show some of its tokens");
     const { title, headName, formula, verdict, notes } = this.elements;
     const { trace, store } = this.context;
-    const source = `${this.context.layer().name} · ${trace.precision.sentence}`;
+    const source = `${this.context.layer().name} · ${precisionText(trace.precision)}`;
     const lines = [source, ...[formula, verdict, notes].map((part) => part.textContent ?? "")].filter((line) => line !== "");
     const whose = [trace.model, lowered(layerName(trace, store.selection.layer)), lowered(headName.textContent ?? "")].filter((part) => part !== "");
     const [, what = ""] = (title.textContent ?? "").split(/: (.*)/su);

@@ -1,6 +1,7 @@
 /** What a view is to the shell: it draws into an element, follows the store, and can be exported. */
 
 import type { Series, WeightsReader } from "../data/reader";
+import type { Threshold } from "../data/threshold";
 import type { AxisInfo, LayerInfo, TraceInfo } from "../source/trace-info";
 import type { ViewName } from "../state/selection";
 import type { Store } from "../state/store";
@@ -22,8 +23,8 @@ export interface ViewContext {
   layer(): LayerInfo;
   queryAxis(): AxisInfo;
   keyAxis(): AxisInfo;
-  /** Weights below this are not drawn: what was chosen, or what suits the selected heads. */
-  threshold(): number;
+  /** Weights below it are not drawn: what was chosen, or what suits the weights that are shown. */
+  readonly threshold: Threshold;
   /**
    * A weight as text, with no more digits than the source is good for; `most` is what it is at most, where the source
    * left weights out (`mostOf(tile, place)`).

@@ -63,7 +63,7 @@ it("discounts special tokens and keeps the sum of each row", async () => {
   expect(rounded(columns.values)).toEqual([0.5]);
   expect(reader.notes()[0]).toMatch(/special tokens.*its sum\.$/);
   const rounded8 = { trace: { ...source.trace, precision: { ...source.trace.precision, kind: "log8" } } } as TileSource;
-  expect(createReader(rounded8, store).notes()[0]).toMatch(/three times/);
+  expect(createReader(rounded8, store).notes()[0]).toMatch(/scaled to keep its sum\. .*within 10 %/);
 });
 
 it("lists what is not hidden", () => {

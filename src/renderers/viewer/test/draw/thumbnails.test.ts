@@ -57,3 +57,10 @@ it("never gives a weight the colour of nothing, however weak it is", () => {
   paintThumbnail({ rows: 1, columns: 1, values: Float32Array.of(1e-9) }, pixels, 1, { scale: "root", max: 1 }, palette);
   expect(pixels[0]).toBe(1);
 });
+
+it("tells weights that the file leaves out from those that are not a number", () => {
+  const pixels = new Uint32Array(9);
+  const cells = { rows: 1, columns: 3, values: Float32Array.from([Number.NaN, Number.NaN, 1]), most: Float32Array.from([0.2, Number.NaN, 1]) };
+  paintThumbnail(cells, pixels, 3, { scale: "linear", max: 1 }, { ...palette, leftOut: 777 });
+  expect([...pixels.subarray(0, 3)]).toEqual([777, 999, 255]);
+});

@@ -4,7 +4,7 @@ import { FAINTEST_LEVEL, LineBuffer, lineStyle, lineWidth, opacity, strength, st
 import { usualWidth } from "../../src/draw/token-column-width";
 import { heightsOf, nearby, standsOut } from "../../src/views/head-ends";
 import { figuresOf, isKnown, type Figures } from "../../src/views/head-figures";
-import { legendSamples, sampleText } from "../../src/views/head-legend";
+import { legendSamples, legendScale, sampleText } from "../../src/views/head-legend";
 import { alwaysDrawn, collectAll, collectFigures } from "../../src/views/head-lines";
 import { columnTokens, listingOf, partsOf } from "../../src/views/head-listing";
 import { lineAt, type DrawnLines } from "../../src/views/head-pick";
@@ -163,6 +163,16 @@ describe("the legend's samples", () => {
     expect(legendSamples(linear({ top: 0.0241, threshold: 0 })).map(({ weight }) => weight)).toEqual([0.0241, 0.01, 0.005, 0.002]);
     expect(legendSamples(linear({ top: 1, threshold: 0.3 })).map(({ weight }) => weight)).toEqual([1, 0.5]);
     expect(legendSamples(linear({ top: 0 }))).toEqual([]);
+  });
+
+  it("are of what is drawn where all weights are below the threshold", () => {
+    const low = linear({ top: 0.1, threshold: 0.3 });
+    expect(legendSamples(legendScale(low, false))).toEqual([]);
+    const single = legendSamples(legendScale(low, true));
+    expect(single.map(({ weight }) => weight)).toEqual([0.1, 0.05, 0.02, 0.01]);
+    expect(Math.min(...single.map(({ level }) => level))).toBeGreaterThan(0);
+    const usual = linear({ top: 0.5, threshold: 0.3 });
+    expect(legendScale(usual, false)).toBe(usual);
   });
 
   it("go down in powers of ten on the logarithmic scale", () => {

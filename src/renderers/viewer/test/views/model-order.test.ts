@@ -84,6 +84,13 @@ it("uses the model's own head numbers in words", () => {
   expect(cellName(trace, 0, 0, 2)).toBe("Layer 0, head 7: Pattern mixed 70 %, Entropy 3.00 bits, Mean distance 0.3 tokens, Mean maximum 1.00");
 });
 
+it("counts a distance in what the axis counts, and patches as positions", () => {
+  const along = (kind: "patch" | "frame" | "position"): string => cellName({ ...trace, axes: { tokens: axisInfo(4, { kind }) } }, 0, 0, 2);
+  expect(along("patch")).toContain("Mean distance 0.3 positions");
+  expect(along("frame")).toContain("Mean distance 0.3 frames");
+  expect(along("position")).toContain("Mean distance 0.3 positions");
+});
+
 it("says on the logarithmic legend that colours go down four powers of ten", () => {
   expect(legendTicks("log").map(({ text }) => text)).toEqual(["0.01 %", "0.1 %", "1 %", "10 %", "100 %"]);
   expect(legendTicks("linear").map(({ share }) => share)).toEqual([0, 0.5, 1]);

@@ -1,0 +1,25 @@
+/** Text in lines that fit: SVG does not break it by itself. */
+
+import { visible } from "../data/tokens";
+import { fitText, type Measure } from "./rulers";
+import { FONT_SIZE, measureText } from "./rulers-draw";
+
+/** How much wider bold text is, at most. */
+const BOLD = 1.12;
+
+/** Broken between words, each line at most `room` pixels wide; a word that is wider by itself is cut. */
+export function wrapped(text: string, room: number, measure: Measure = measureText): string[] {
+  const lines: string[] = [];
+  for (const word of visible(text).split(" ")) {
+    const last = lines.at(-1);
+    const longer = last === undefined ? word : `${last} ${word}`;
+    if (last !== undefined && measure(longer) <= room) lines[lines.length - 1] = longer;
+    else lines.push(fitText(word, room, measure));
+  }
+  return lines;
+}
+
+/** `measureText` for a heading of another size, in bold. */
+export function measureHeading(size: number): Measure {
+  return (text) => (measureText(text) * size * BOLD) / FONT_SIZE;
+}

@@ -1,0 +1,21 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { wrapped } from "../../src/draw/wrap";
+
+const measure = (text: string): number => text.length;
+
+it("breaks a sentence between words into lines that fit, and loses none of it", () => {
+  expect(wrapped("Weights on the first token are taken out", 14, measure)).toEqual(["Weights on the", "first token", "are taken out"]);
+  const words = fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(words, fc.integer({ min: 8, max: 60 }), (list, room) => {
+      const lines = wrapped(list.join(" "), room, measure);
+      expect(lines.join(" ")).toBe(list.join(" "));
+      for (const line of lines) expect(measure(line)).toBeLessThanOrEqual(room);
+    }),
+  );
+});
+
+it("cuts a word that does not fit by itself", () => {
+  expect(wrapped("a encoder.layer.11.attention.self b", 12, measure)).toEqual(["a", "encoder.lay…", "b"]);
+});
