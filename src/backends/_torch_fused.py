@@ -96,6 +96,8 @@ class FusedSites:
             args, kwargs = (), {**_named(args, kwargs), "value": None}
         versions = _versions(args, kwargs)
         self._pending.append(_FusedCall(args, kwargs, kept_out, out.dtype, self.place, self.kind_hint, versions))
+        # What is made of the result is known to be of one source, whatever comes before the next projection.
+        self.table.set(out, Tag(dims=None, stream=self.table.new_stream()))
         if self._at_once:
             self.work_out()
 

@@ -145,6 +145,8 @@ def worst_order(orders: list[Order]) -> Order:
     return max(orders, key=_ORDER.index)
 
 
+# Token ids, places and masks: nothing packs weights in these, and asking for what does takes a walk over the model.
+_NO_WEIGHTS = frozenset({torch.int64, torch.bool})
 # What makes hidden states others: numbers beside those of streams, which count from 0.
 ACTIVATED, RESAMPLED = -1, -2
 
@@ -192,6 +194,8 @@ class TagTable:
         """Whether a tensor without a tag is one of the model's weights, or a view of one."""
         if isinstance(tensor, torch.nn.Parameter):
             return True
+        if tensor.dtype in _NO_WEIGHTS:
+            return False
         address = memory_address(tensor)
         return address in self.constants() and address not in self._written
 
