@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attncore import AttentionTrace, AttncoreError, Coverage, OptionError, SelectionError, TokenAxis, UnavailableError
+from attncore import (
+    AttentionTrace,
+    AttncoreError,
+    Coverage,
+    OptionError,
+    SelectionError,
+    TokenAxis,
+    UnavailableError,
+)
 from attncore.describe import size_text
 from attncore.testing import example_cross_trace, example_trace
 
@@ -38,6 +46,24 @@ def test_an_index_out_of_range_says_how_many_there_are(index: int) -> None:
     with pytest.raises(SelectionError, match=r"3 attention layer\(s\), indices 0 to 2") as caught:
         example_trace(n_layers=3)[index]
     assert isinstance(caught.value, IndexError)
+
+
+@pytest.mark.parametrize("index", [None, 1.0, (0, 1), [0], True])
+def test_what_is_no_index_is_refused(index: Any) -> None:
+    """With what to use instead."""
+    with pytest.raises(SelectionError, match=r"takes the place of a layer, .*trace\.select\(\).*weights\[item, head"):
+        example_trace()[index]
+
+
+def test_a_layers_own_index_is_not_its_place_in_a_slice() -> None:
+    """The brackets count the layers held, and say where another number was meant; numpy's numbers are numbers."""
+    held = example_trace(n_layers=6)[2:6]
+    index: Any = np.int64(-1)
+    assert held[index].index == held.select(layers=-1)[0].index == 5
+    with pytest.raises(SelectionError, match=r"indices 2 to 5: .*trace\.select\(layers=4\) takes a layer's own index"):
+        held[4]
+    with pytest.raises(SelectionError, match=r"attention'?\"$"):
+        held[9]
 
 
 def test_a_slice_is_a_trace_with_the_axes_it_uses() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,6 +74,33 @@ def test_encoder_decoder_arrays_can_be_given_by_name() -> None:
     assert (trace[2].query_axis, trace[2].key_axis) == ("decoder", "encoder")
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (
+            (1, 2, 7, 5),
+            r"shape \(1, 2, 7, 5\).* the decoder has 5, the encoder has 7 positions; swap the last two axes",
+        ),
+        ((1, 2, 5, 6), r"the encoder has 7 positions$"),
+    ],
+)
+def test_cross_attention_has_the_lengths_of_both(shape: tuple[int, ...], said: str) -> None:
+    """Transposed it would be drawn with the wrong tokens on each side."""
+    own = {"encoder_attentions": [softmaxed(1, 2, 7, 7)], "decoder_attentions": [softmaxed(1, 2, 5, 5)]}
+    with pytest.raises(ArrayError, match=said):
+        AttentionTrace.from_arrays(**own, cross_attentions=[softmaxed(*shape)])
+
+
+def test_one_step_of_a_generation_has_lengths_of_its_own() -> None:
+    """One query that asks all of the decoder's positions so far; and an encoder that sees windows of its input."""
+    trace = AttentionTrace.from_arrays(
+        encoder_attentions=[softmaxed(1, 2, 7, 3)],
+        decoder_attentions=[softmaxed(1, 2, 1, 5)],
+        cross_attentions=[softmaxed(1, 2, 1, 7)],
+    )
+    assert trace[2].shape == (1, 2, 1, 7)
+
+
 def test_a_decoders_output_with_cross_attention_to_an_encoder() -> None:
     """What a decoder alone returns: ``attentions`` and ``cross_attentions``."""
     output = SimpleNamespace(attentions=(softmaxed(1, 2, 5, 5),), cross_attentions=(softmaxed(1, 2, 5, 7),))
@@ -97,6 +125,29 @@ def test_names_are_given_one_a_layer() -> None:
     assert [layer.name for layer in AttentionTrace.from_arrays(LAYERS, names=["low", "high"])] == ["low", "high"]
     with pytest.raises(ArrayError, match="3 names were given for 2 layers"):
         AttentionTrace.from_arrays(LAYERS, names=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("names", [np.array(["low", "high"]), iter(["low", "high"])])
+def test_names_come_in_any_iterable(names: Any, tmp_path: Path) -> None:
+    """And are saved and loaded as plain strings."""
+    AttentionTrace.from_arrays(LAYERS, names=names).save(tmp_path / "trace")
+    assert [layer.name for layer in attncore.load(tmp_path / "trace")] == ["low", "high"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [([0, 1], r"names\[0\] is 0 \(int\); .*strings"), (["a", None], r"names\[1\] is None"), ("ab", "give a list")],
+)
+def test_names_that_are_no_strings_are_refused(names: Any, said: str) -> None:
+    """A file could not be loaded again with them."""
+    with pytest.raises(ArrayError, match=said):
+        AttentionTrace.from_arrays(LAYERS, names=names)
+
+
+def test_layers_of_one_name_are_its_calls() -> None:
+    """So that each can be had by name."""
+    trace = AttentionTrace.from_arrays([*LAYERS, LAYERS[0]], names=["x", "y", "x"])
+    assert [trace["x@0"], trace["y"], trace["x@1"]] == list(trace)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int64, np.bool_])
@@ -157,6 +208,12 @@ def test_rows_that_are_no_probabilities_are_noted() -> None:
         (3, r"a list of arrays and a int was given"),
         ([np.array([["a"]])], r"array of numbers and found dtype <U1"),
         ([object()], r"array of numbers and found dtype object"),
+        ([[[1, 2], [3]]], r"array of numbers and found a list that is none"),
+        ([np.zeros((3, 4, 4))], r"of one batch item, add the axis: array\[None\]"),
+        ([np.ma.masked_greater(LAYERS[0], 0.5)], r"found a masked one.*array\.filled\(0\)"),
+        ((tuple(LAYERS), tuple(LAYERS)), r"one a generation step .*attentions\[0\], or attncore\.capture"),
+        ({"attention": LAYERS}, r"has 'attention' \(did you mean \"attentions\"\?\)"),
+        ({"encoder_last_hidden_state": LAYERS}, r"no attention weights were given"),
     ],
 )
 def test_what_is_no_attention_is_refused(given: Any, said: str) -> None:
@@ -171,6 +228,13 @@ def test_tokens_are_counted() -> None:
     assert trace.axes["tokens"].labels[1] == tuple("efgh")
     with pytest.raises(TokenError, match=r"3 tokens were given and the axis has 4 positions"):
         AttentionTrace.from_arrays(LAYERS[:1], tokens=[list("abc"), list("efgh")])
+
+
+@pytest.mark.parametrize("tokens", [[b"a", b"b", b"c", b"d"], {"tokens": [[b"a"]]}, np.array([b"a", b"b"])])
+def test_labels_that_are_bytes_are_refused(tokens: Any) -> None:
+    """As bytes, and not as rows of labels, which they could be taken for."""
+    with pytest.raises(TokenError, match=r"tokens holds bytes .*decode"):
+        AttentionTrace.from_arrays(LAYERS, tokens=tokens)
 
 
 def test_the_trace_says_where_it_comes_from() -> None:

@@ -21,6 +21,7 @@ from attncore.patterns import head_statistics
 from attncore.renderers._matplotlib_scale import color_map
 from attncore.renderers.matplotlib import MatplotlibRenderer
 from attncore.testing import example_cross_trace, example_trace
+from attncore.weights import DenseWeights
 
 VIEWS = MatplotlibRenderer.views
 
@@ -118,6 +119,46 @@ def test_few_lines_say_how_much_they_leave_out() -> None:
     """In the title."""
     rendered = example_trace(n_tokens=12).render("matplotlib", view="head", top=5)
     assert "% of the weight drawn" in rendered.title
+
+
+@pytest.mark.parametrize("tokens", [6, 24])
+@pytest.mark.parametrize("heads", [12, 32, 64])
+def test_the_legend_of_many_heads_leaves_room_for_the_lines(heads: int, tokens: int) -> None:
+    """Beyond twenty heads, whose colours are in order, it names some and says so."""
+    figure = draw(example_trace(1, heads, tokens, lazy=True), "head")
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    legend = ax.get_legend()
+    names = [int(text.get_text()) for text in legend.get_texts()]
+    step = names[1] - names[0]
+    assert names == list(range(0, heads, step))
+    assert ("one in" in legend.get_title().get_text()) == (step > 1) == (heads > 20)
+    assert legend.get_window_extent().height < 0.4 * figure.bbox.height
+    assert ax.get_window_extent().height > 0.4 * figure.bbox.height
+
+
+def test_weights_below_zero_are_said() -> None:
+    """They have the colour of 0, and no line."""
+    weights = np.random.default_rng(0).normal(size=(1, 2, 5, 5)) / 5
+    for own, said, views in ((weights, True, ("matrix", "heads", "model")), (abs(weights), False, ("matrix",))):
+        trace = attncore.AttentionTrace.from_arrays([own])
+        for view in views:
+            label = " ".join(draw(trace, view, norm="sqrt").axes[-1].get_ylabel().split())
+            assert label.endswith("negative as 0") == said, view
+        title = trace.render("matplotlib", view="head").title
+        assert ("negative weights not drawn" in title) == said
+        assert "% of the weight" not in title
+
+
+def test_lines_say_what_is_not_a_number() -> None:
+    """A row of it is grey in the other views, and lines have none."""
+    trace = example_trace(1, 3, 6)
+    weights = np.array(trace[0].weights)
+    weights[0, 1, 2] = np.nan
+    broken = attncore.AttentionTrace((trace[0].replaced(stored_weights=DenseWeights(weights)),), trace.axes)
+    for head, said in ((None, True), (1, True), (0, False)):
+        title = broken.render("matplotlib", view="head", head=head).title
+        assert ("NaN in 1 row(s) not drawn" in title) == said
 
 
 def test_the_summary_is_the_heads_statistics() -> None:

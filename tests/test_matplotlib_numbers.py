@@ -233,9 +233,9 @@ def test_no_other_batch_item_is_drawn_than_the_one_asked_for(view: str) -> None:
 
 def test_numbers_in_cells_are_the_weights() -> None:
     """Those above 1 and below 0 too, which no softmax gives."""
-    weights = np.array([[[[1.0, 0.996, 2.5, -0.25]]]])
+    weights = np.array([[[[1.0, 0.996, 2.5, -0.25, -0.001, -1.5]]]])
     (ax, *_) = figure_of(attncore.AttentionTrace.from_arrays([weights]), view="matrix").axes
-    assert [text.get_text() for text in ax.texts] == ["1", "1", "2.50", "-0.25"]
+    assert [text.get_text() for text in ax.texts] == ["1", "1", "2.50", "-.25", ".00", "-1.50"]
 
 
 @pytest.mark.parametrize(("length", "padding", "words"), [(40, 20, "attention weight"), (40, 0, "weight, summed over")])

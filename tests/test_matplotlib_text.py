@@ -72,13 +72,29 @@ def test_words_stay_apart_and_inside_one_column(view: str, size: int) -> None:
     around = figure.bbox.padded(1)
     assert [text for text, box in found if around.count_contains(box.corners()) < 4] == []
     letter = {text: 0.35 * text.get_fontsize() * figure.dpi / 72 for text, _ in found}
-    overlapping = [
+    assert [
         (one, other)
         for (one, first), (other, second) in combinations(found, 2)
-        if min(first.x1, second.x1) - max(first.x0, second.x0) > min(letter[one], letter[other])
-        and min(first.y1, second.y1) - max(first.y0, second.y0) > min(letter[one], letter[other])
-    ]
-    assert overlapping == []
+        if overlap(first, second) > min(letter[one], letter[other])
+    ] == []
+
+
+def overlap(first: Any, second: Any) -> float:
+    """By how much two boxes overlap, in the direction in which they do so less; below 0 if they are apart."""
+    return float(
+        min(min(first.x1, second.x1) - max(first.x0, second.x0), min(first.y1, second.y1) - max(first.y0, second.y0))
+    )
+
+
+@pytest.mark.parametrize("tokens", [6, 128])
+@pytest.mark.parametrize(("layers", "heads"), [(1, 1), (1, 2), (2, 1), (1, 12)])
+def test_the_title_is_apart_from_the_label_of_a_short_colour_bar(layers: int, heads: int, tokens: int) -> None:
+    """The maps of a few heads are lower than the label is long."""
+    figure = draw(example_trace(layers, heads, tokens, lazy=True), "model")
+    maps, bar = figure.axes
+    label = bar.yaxis.label.get_window_extent()
+    assert overlap(maps.title.get_window_extent(), label) <= 0.35 * maps.title.get_fontsize() * figure.dpi / 72
+    assert figure.bbox.padded(1).count_contains(label.corners()) == 4
 
 
 @pytest.mark.parametrize("view", ["matrix", "head"])

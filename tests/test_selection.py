@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 from attncore import CaptureOptions, OptionError, SelectionError
 from attncore.selection import choose, choose_heads, may_match, parts_of
+from attncore.testing import NumpyBackend, NumpyTransformer
 
 
 @dataclass
@@ -71,6 +74,41 @@ def test_the_total_gives_negative_indices_their_meaning() -> None:
 
 
 @pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        (3, [3]),
+        (np.int64(3), [3]),
+        (np.array([5, 2]), [2, 5]),
+        (-1, [8]),
+        ([-1, -4], [2, 8]),
+        (slice(None), [2, 3, 5, 8]),
+        (slice(-2, None), [5, 8]),
+        (slice(3, None), [3, 5, 8]),
+        (slice(0, 4), [2, 3]),
+        (slice(4, -1), [5]),
+        (slice(None, None, 2), [2, 5]),
+        (slice(None, None, -2), [3, 8]),
+        (slice(6, 2, -1), [3, 5]),
+    ],
+)
+def test_of_some_layers_negative_numbers_count_those_held(selector: Any, expected: list[int]) -> None:
+    """What is not negative is a layer's own index, in a slice too."""
+    held = [Layer(f"layer.{index}", index) for index in (2, 3, 5, 8)]
+    assert [held[place].index for place in choose(parts_of(selector), held)] == expected
+
+
+@pytest.mark.parametrize(
+    ("indices", "listed"), [((2, 3, 4), "3 attention layer(s), indices 2 to 4"), ((2, 5), "2, 5:")]
+)
+def test_the_indices_that_are_held_are_listed(indices: tuple[int, ...], listed: str) -> None:
+    """As a range where none is missing, for a number, a negative number and a slice that select nothing."""
+    held = [Layer("layer", index) for index in indices]
+    for selector in (0, -4, slice(0, 2)):
+        with pytest.raises(SelectionError, match=re.escape(listed)):
+            choose(parts_of(selector), held)
+
+
+@pytest.mark.parametrize(
     ("selector", "said"),
     [
         (6, r"matches 6; this trace has 6 attention layer\(s\), indices 0 to 5"),
@@ -119,11 +157,31 @@ def test_what_names_no_layer_is_refused(wrong: Any) -> None:
         (slice(None, None, -1), (3, 2, 1, 0)),
         ([2, 0, 2], (2, 0, 2)),
         (range(2), (0, 1)),
+        (np.int64(1), (1,)),
+        (np.array(1), (1,)),
+        (np.array([2, -1], dtype=np.int8), (2, 3)),
     ],
 )
 def test_heads_come_in_the_order_asked(heads: Any, expected: tuple[int, ...]) -> None:
     """Numbers, negative numbers, slices and lists of them."""
     assert choose_heads(heads, 4, "layer 0") == expected
+
+
+@pytest.mark.parametrize("wrong", [1.0, "1", [1.0], np.array([True, False, True, True]), np.array([[1, 2]])])
+def test_what_names_no_head_is_refused(wrong: Any) -> None:
+    """A mask of heads too, which is not the list of numbers that it would be read as."""
+    with pytest.raises(OptionError, match=r"heads= holds .*; give head numbers"):
+        choose_heads(wrong, 4, "layer 0")
+
+
+def test_numpy_numbers_select_while_a_model_runs() -> None:
+    """Layers and heads, and the provenance says which."""
+    options: dict[str, Any] = {"layers": [np.int64(-1)], "heads": np.array([1, 2])}
+    with NumpyBackend().capture(NumpyTransformer(n_layers=3), CaptureOptions(**options)) as session:
+        session([[1, 2, 3]])
+    trace = session.trace()
+    assert [(layer.index, layer.heads) for layer in trace] == [(2, (1, 2))]
+    assert trace.provenance.options["heads"] == "array([1, 2])"
 
 
 def test_a_head_that_does_not_exist_names_the_layer() -> None:

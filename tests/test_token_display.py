@@ -57,7 +57,7 @@ def test_a_piece_of_a_character_shows_its_bytes() -> None:
 def test_what_is_no_text_in_bytes_keeps_its_letters() -> None:
     """A word of plain letters among byte-level tokens; only pieces of characters at its ends are given in hex."""
     word = "Donaudampfschifffahrtskapitän"
-    assert readable(["Ġcat", word]) == ("cat", word)
+    assert readable(["Ġthe", "Ġcat", word]) == ("the", "cat", word)
     cut = byte_level("日本🙂")[:-2]
     assert readable(["Ġhi", cut, byte_level("🙂 ok")[2:]]) == ("hi", "日本<0xF0><0x9F>", "<0x99><0x82> ok")
 
@@ -65,6 +65,20 @@ def test_what_is_no_text_in_bytes_keeps_its_letters() -> None:
 def test_plain_words_are_not_taken_for_bytes() -> None:
     """An accent in a vocabulary of words stays, though the same letters mean bytes elsewhere."""
     assert readable(["Ã", "©", "été"]) == ("Ã", "©", "été")
+
+
+@pytest.mark.parametrize(
+    "words", [["Ġorġ", "café", "jiekol", "ħobż"], ["Ġanni", "kiel", "ħobż"], ["Ċensu", "café", "tajjeb"]]
+)
+def test_words_that_begin_with_a_marker_are_words(words: list[str]) -> None:
+    """Maltese has Ġ and Ċ; letters that no byte is spelled with, and bytes that are no text, tell."""
+    assert readable(words) == tuple(words)
+
+
+@pytest.mark.parametrize("added", ["<｜begin▁of▁sentence｜>", "<|endoftext|>", "<s>", "kapitän", "ħobż"])
+def test_a_token_that_was_added_leaves_the_others_spelled_in_bytes(added: str) -> None:
+    """Vocabularies in bytes have added tokens, which are spelled in letters."""
+    assert readable([added, "The", "Ġcat", "Ġsat"]) == (added, "The", "cat", "sat")
 
 
 @given(st.lists(st.text(max_size=12), max_size=6))
@@ -84,7 +98,9 @@ def test_byte_level_spelling_is_undone(text: str) -> None:
     assert readable(["Ġx", byte_level(f" {text}")])[1] == text
 
 
-@pytest.mark.parametrize("token", ["[CLS]", "[MASK]", "<s>", "</S>", "<|im_start|>", "<extra_id_7>", "[unused3]"])
+@pytest.mark.parametrize(
+    "token", ["[CLS]", "[MASK]", "<s>", "</S>", "<|im_start|>", "<｜User｜>", "<extra_id_7>", "[unused3]"]
+)
 def test_special_tokens_are_told_by_their_spelling(token: str) -> None:
     """Where the tokenizer cannot be asked, brackets tell."""
     assert looks_special(token)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attncore import LazyWeights, SelectionError
+from attncore import AttentionTrace, LazyWeights, SelectionError
 from attncore.arrays import BFloat16Array, HeadsOf
 from attncore.errors import ArrayError
 from attncore.scoring import Scoring
+from attncore.testing import example_trace
 from attncore.weights import DenseWeights, RecomputedWeights, SelectedHeads
 
 SHAPE = (2, 4, 5, 6)
@@ -135,6 +136,24 @@ def test_a_copy_does_not_share_memory() -> None:
     copy = np.array(DenseWeights(source))
     copy[:] = 0
     assert source.min() == 1
+
+
+@pytest.mark.parametrize("trace", [example_trace(), AttentionTrace.from_arrays([np.ones((1, 2, 3, 3)) / 3])])
+def test_what_is_read_of_held_weights_cannot_be_written_to(trace: AttentionTrace) -> None:
+    """A view, since it would change the trace; other heads are a copy."""
+    with pytest.raises(ValueError, match="read-only"):
+        trace[0].weights[0, 1][:] = 0
+    trace[0].weights[0, [1, 0]][:] = 0
+    assert np.asarray(trace[0].weights).max() > 0
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64])
+def test_positions_are_of_any_type_of_whole_number(kind: Any) -> None:
+    """Also one that is too small for the length of the axis."""
+    source = np.random.default_rng(0).random((1, 2, 300, 4))
+    weights = DenseWeights(source)
+    np.testing.assert_array_equal(weights[0, 0, np.array([3, 1], dtype=kind)], source[0, 0, [3, 1]])
+    np.testing.assert_array_equal(weights[0, kind(1), kind(5), np.array([2], dtype=kind)], source[0, 1, 5, [2]])
 
 
 class CountingArray:

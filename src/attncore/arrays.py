@@ -33,14 +33,23 @@ def as_numpy(array: Any) -> Array:
     """``array`` as numpy, from any framework; bfloat16, which numpy lacks, becomes float32.
 
     Raises:
-        ArrayError: it is no array of numbers.
+        ArrayError: it is no array of numbers, or some of it is masked.
     """
+    if np.ma.is_masked(array):
+        raise ArrayError(
+            "expected an array of numbers and found a masked one, whose mask would be lost; fill what is masked, "
+            "for example array.filled(0)"
+        )
     if hasattr(array, "detach") and hasattr(array, "cpu"):  # a torch tensor, told by its looks: no import here
         array = array.detach().cpu()
         array = array.float() if str(array.dtype).endswith("bfloat16") else array
         result: Array = array.numpy()
     else:
-        result = np.asarray(array)
+        try:
+            result = np.asarray(array)
+        except ValueError as error:
+            found = f"a {type(array).__name__} that is none"
+            raise ArrayError(f"expected an array of numbers and found {found}: {error}") from error
     if str(result.dtype) == "bfloat16":  # an ml_dtypes view, as JAX gives it
         result = result.astype(np.float32)
     if result.dtype.kind not in "fiub":

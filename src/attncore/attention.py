@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from attncore.axis import TokenAxis
 from attncore.coverage import Coverage
 from attncore.errors import AttncoreError, LayerIndexError, OptionError, SelectionError
 from attncore.layer import AttentionLayer, LayerKind
 from attncore.provenance import Provenance
-from attncore.selection import HeadSelector, LayerSelector, choose, no_such_layer, parts_of
+from attncore.selection import HeadSelector, LayerSelector, choose, no_such_layer, parts_of, whole_number
 from attncore.weights import LazyWeights
 
 if TYPE_CHECKING:
@@ -52,6 +53,20 @@ class AttentionTrace(Sequence[AttentionLayer]):
                 if name not in self.axes:
                     raise AttncoreError(f"{layer!r} counts the axis {name!r}; the trace has {sorted(self.axes)}")
 
+    # For pickle and copy. A pickle leaves out what a file does: the model's output, and what computes gradients.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        layers = tuple(layer.replaced(gradient=None) for layer in self.layers)
+        return type(self), (layers, dict(self.axes), self.coverage, self.provenance)
+
+    def __copy__(self) -> Self:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # The output stays what it is: a tensor that has a gradient cannot be copied.
+        layers, axes = deepcopy((self.layers, dict(self.axes)), memo)
+        return replace(self, layers=layers, axes=axes, provenance=deepcopy(self.provenance, memo))
+
     # A trace is a sequence of its layers.
 
     def __len__(self) -> int:
@@ -69,10 +84,22 @@ class AttentionTrace(Sequence[AttentionLayer]):
             return self._with_layers(self.layers[item])
         if isinstance(item, str):
             return self._named(item)
-        if not -len(self) <= item < len(self):
+        place = whole_number(item)
+        if place is None:
+            raise SelectionError(
+                f"trace[...] takes the place of a layer, its name or a slice, and was given {item!r}; trace.select() "
+                "takes lists and functions, and trace[0].weights[item, head, query, key] parts of a layer's weights"
+            )
+        if not -len(self) <= place < len(self):
             # IndexError is what ends a loop over a sequence; SelectionError says why.
-            raise LayerIndexError(no_such_layer(item, self.layers))
-        return self.layers[item]
+            raise LayerIndexError(no_such_layer(place, self.layers) + self._hint_of_index(place))
+        return self.layers[place]
+
+    def _hint_of_index(self, index: int) -> str:
+        """What to say where a layer's own index was given, and not its place among the layers held."""
+        if all(layer.index != index for layer in self.layers):
+            return ""
+        return f"; trace[...] counts the layers held: trace.select(layers={index}) takes a layer's own index"
 
     def _named(self, name: str) -> AttentionLayer:
         found = [layer for layer in self.layers if name in (layer.name, f"{layer.name}@{layer.call}")]
@@ -96,7 +123,9 @@ class AttentionTrace(Sequence[AttentionLayer]):
         """A smaller trace; nothing is copied or computed.
 
         Args:
-            layers: index, name, glob (``"encoder.*"``), slice or function of the layer, or a list of these.
+            layers: index, name, glob (``"encoder.*"``), slice or function of the layer, or a list of these. An index is
+                the layer's own, ``layer.index``, and so are the bounds of a slice; negative ones count from the end of
+                the layers held: of the layers 2 to 5, ``3`` and ``-3`` are layer 3, ``slice(3, -1)`` layers 3 and 4.
             heads: head numbers, a slice, or one number.
             kind: ``"self"`` or ``"cross"``.
             stack: ``"encoder"``, ``"decoder"``, ``"vision"``, … as in ``layer.stack``.
@@ -162,7 +191,7 @@ class AttentionTrace(Sequence[AttentionLayer]):
         encoder_attentions: Any = None,
         decoder_attentions: Any = None,
         cross_attentions: Any = None,
-        names: Sequence[str] | None = None,
+        names: Iterable[str] | None = None,
     ) -> AttentionTrace:
         """A trace from attention weights that somebody already has, whatever framework they came from.
 
@@ -174,10 +203,11 @@ class AttentionTrace(Sequence[AttentionLayer]):
             encoder_attentions: self-attention of an encoder, each (batch, heads, encoder, encoder).
             decoder_attentions: self-attention of a decoder, each (batch, heads, decoder, decoder).
             cross_attentions: from decoder to encoder, each (batch, heads, decoder, encoder).
-            names: one name a layer of ``attentions``.
+            names: one name a layer of ``attentions``; layers of one name are its calls.
 
         Raises:
-            ArrayError: there are no weights, they have not four axes, lengths disagree, or a row has some NaN.
+            ArrayError: there are no weights, they have not four axes, some are masked, the lengths of cross-attention
+                are not the encoder's and decoder's, a row has some NaN, or names are no strings.
             TokenError: labels do not fit.
         """
         from attncore.from_arrays import build_trace

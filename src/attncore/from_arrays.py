@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from attncore.arrays import Array, as_numpy
 from attncore.attention import AttentionTrace
 from attncore.axis_book import AxisBook
-from attncore.errors import ArrayError
+from attncore.errors import ArrayError, TokenError, did_you_mean
 from attncore.layer import AttentionLayer, LayerKind, check_not_empty
 from attncore.provenance import Provenance
 from attncore.tokens import label_axes
@@ -32,7 +33,7 @@ def build_trace(
     encoder_attentions: Any = None,
     decoder_attentions: Any = None,
     cross_attentions: Any = None,
-    names: Sequence[str] | None = None,
+    names: Iterable[str] | None = None,
 ) -> AttentionTrace:
     """A trace of given weights.
 
@@ -44,10 +45,11 @@ def build_trace(
         encoder_attentions: self-attention of an encoder, like ``attentions``.
         decoder_attentions: self-attention of a decoder.
         cross_attentions: from decoder (query) to encoder (key).
-        names: one name a layer of ``attentions``.
+        names: one name a layer of ``attentions``; layers of one name are its calls.
 
     Raises:
-        ArrayError: there are no weights, they have not four axes, lengths disagree, or a row has some NaN.
+        ArrayError: there are no weights, they have not four axes, some are masked, the lengths of cross-attention are
+            not the encoder's and decoder's, a row has some NaN, or names are no strings.
         TokenError: labels do not fit.
     """
     given = {
@@ -59,18 +61,36 @@ def build_trace(
     if _is_output(attentions):
         said = {name: value for name, value in given.items() if name != "attentions" and value is not None}
         given = _fields_of(attentions) | said
-    layers: list[AttentionLayer] = []
     book = AxisBook()
+    layers = _layers_of(given, names, book)
+    if not layers:
+        raise ArrayError(
+            "no attention weights were given; pass a list of arrays (batch, heads, query, key). Hugging Face models "
+            "return an empty tuple unless they run eager attention: attncore.trace(model, inputs) works with any"
+        )
+    if _holds_bytes(tokens):
+        raise TokenError("tokens holds bytes and labels must be strings; decode them: [token.decode() for token in …]")
+    axes = label_axes(book.axes, tokens)
+    return AttentionTrace(tuple(layers), axes, provenance=Provenance("arrays", "weights given as arrays"))
+
+
+def _layers_of(given: Mapping[str, Any], names: Iterable[str] | None, book: AxisBook) -> list[AttentionLayer]:
+    """A layer for each array, in the order a model calls them; their axes go into ``book``."""
+    layers: list[AttentionLayer] = []
+    calls: dict[str, int] = {}
     for argument, kind, stack, query_axis, key_axis in _GROUPS:
         arrays = _layer_arrays(given.get(argument), argument)
-        if argument == "attentions" and names is not None and len(names) != len(arrays):
-            raise ArrayError(f"{len(names)} names were given for {len(arrays)} layers of attentions")
+        own_names = _names(names, arrays) if argument == "attentions" and names is not None else None
         for number, array in enumerate(arrays):
-            weights, notes = _checked(array, f"{argument}[{number}]")
-            named = names[number] if argument == "attentions" and names else f"{argument}[{number}]"
+            where = f"{argument}[{number}]"
+            weights, notes = _checked(array, where)
+            if kind == "cross":
+                _check_cross(weights, where, layers)
+            name = own_names[number] if own_names is not None else where
             layer = AttentionLayer(
-                name=named,
+                name=name,
                 index=len(layers),
+                call=calls.get(name, 0),
                 query_axis=query_axis,
                 key_axis=key_axis,
                 stored_weights=DenseWeights(weights),
@@ -78,14 +98,9 @@ def build_trace(
                 stack=stack,
                 notes=notes,
             )
+            calls[name] = layer.call + 1
             layers.append(_on_axes(layer, book))
-    if not layers:
-        raise ArrayError(
-            "no attention weights were given; pass a list of arrays (batch, heads, query, key). Hugging Face models "
-            "return an empty tuple unless they run eager attention: attncore.trace(model, inputs) works with any"
-        )
-    axes = label_axes(book.axes, tokens)
-    return AttentionTrace(tuple(layers), axes, provenance=Provenance("arrays", "weights given as arrays"))
+    return layers
 
 
 def _is_output(attentions: Any) -> bool:
@@ -93,11 +108,32 @@ def _is_output(attentions: Any) -> bool:
     return isinstance(attentions, Mapping) or any(hasattr(attentions, argument) for argument, *_ in _GROUPS)
 
 
+def _holds_bytes(tokens: Any) -> bool:
+    """Whether some label is bytes, each of which would be taken for a row of labels."""
+    if isinstance(tokens, Mapping):
+        return any(_holds_bytes(labels) for labels in tokens.values())
+    if isinstance(tokens, list | tuple):
+        return any(_holds_bytes(label) for label in tokens)
+    return isinstance(tokens, bytes) or str(getattr(tokens, "dtype", "")).startswith("|S")
+
+
 def _fields_of(output: Any) -> dict[str, Any]:
     """The attention fields by name, never by position."""
     if isinstance(output, Mapping):
+        _refuse_misspelt(output)
         return {argument: output.get(argument) for argument, *_ in _GROUPS}
     return {argument: getattr(output, argument, None) for argument, *_ in _GROUPS}
+
+
+def _refuse_misspelt(output: Mapping[Any, Any]) -> None:
+    """A mapping with a field that is nearly one of ours, and none that is, was misspelt."""
+    known = [argument for argument, *_ in _GROUPS]
+    if any(argument in output for argument in known):
+        return
+    for key in output:
+        if get_close_matches(str(key), known, cutoff=0.8):  # names of other outputs begin as ours do
+            hint = did_you_mean(str(key), known)
+            raise ArrayError(f"the mapping has {key!r}{hint} and none of the fields {', '.join(known)}")
 
 
 def _layer_arrays(arrays: Any, argument: str) -> list[Array]:
@@ -116,13 +152,64 @@ def _layer_arrays(arrays: Any, argument: str) -> list[Array]:
     if isinstance(arrays, str | bytes) or not hasattr(arrays, "__iter__"):
         raise ArrayError(f"{argument} must be a list of arrays and a {type(arrays).__name__} was given")
     # A model that skips a layer returns None for it.
-    return [as_numpy(array) for array in arrays if array is not None]
+    kept = [array for array in arrays if array is not None]
+    if any(_is_step(each) for each in kept):
+        raise ArrayError(
+            f"{argument} holds lists of arrays (batch, heads, query, key), one a generation step as generate() returns "
+            f"them; give one step, such as {argument}[0], or attncore.capture the model while it generates"
+        )
+    return [as_numpy(array) for array in kept]
+
+
+def _is_step(layer: Any) -> bool:
+    """Several layers where one is meant, as generation gives for each of its steps."""
+    return isinstance(layer, list | tuple) and any(len(getattr(array, "shape", ())) == 4 for array in layer)
+
+
+def _names(names: Iterable[str], arrays: Sequence[Array]) -> list[str]:
+    """One name for each layer.
+
+    Raises:
+        ArrayError: one is no string, or there are more or fewer.
+    """
+    if isinstance(names, str):
+        raise ArrayError(f"names is {names!r}; give a list with a name for each layer of attentions")
+    listed = list(names)
+    for place, name in enumerate(listed):
+        if not isinstance(name, str):
+            raise ArrayError(f"names[{place}] is {name!r} ({type(name).__name__}); layer names must be strings")
+    if len(listed) != len(arrays):
+        raise ArrayError(f"{len(listed)} names were given for {len(arrays)} layers of attentions")
+    return [str(name) for name in listed]  # without numpy's own kind of string
+
+
+def _check_cross(weights: Array, where: str, layers: Sequence[AttentionLayer]) -> None:
+    """Refuse cross-attention over lengths that the self-attention of an encoder or decoder, where given, has not."""
+    own = [layer for layer in layers if layer.kind == "self"]
+    decoder, encoder = (
+        {length for layer in own if layer.stack == stack for length in layer.shape[2:]}
+        for stack in ("decoder", "encoder")
+    )
+    query, key = weights.shape[2:]
+    if (not decoder or query in decoder) and (not encoder or key in encoder):
+        return
+    known = [
+        f"the {name} has {' or '.join(map(str, sorted(lengths)))}"
+        for name, lengths in (("decoder", decoder), ("encoder", encoder))
+        if lengths
+    ]
+    turned = (not decoder or key in decoder) and (not encoder or query in encoder)
+    raise ArrayError(
+        f"{where} has shape {weights.shape}, which is (batch, heads, decoder, encoder), but {', '.join(known)} "
+        f"positions{'; swap the last two axes' if turned else ''}"
+    )
 
 
 def _checked(weights: Array, where: str) -> tuple[Array, tuple[str, ...]]:
     """The weights with fully masked rows (all NaN, as raw softmax leaves them) as zeros, and notes on the rows."""
     if weights.ndim != 4:
-        raise ArrayError(f"{where} has shape {weights.shape}; attention weights need (batch, heads, query, key)")
+        hint = "; of one batch item, add the axis: array[None]" if weights.ndim == 3 else ""
+        raise ArrayError(f"{where} has shape {weights.shape}; attention weights need (batch, heads, query, key){hint}")
     check_not_empty(weights.shape, where)
     if weights.dtype.kind != "f":
         weights = weights.astype(np.float32)

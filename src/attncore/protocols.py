@@ -64,7 +64,12 @@ class CaptureOptions:
         """The options that differ from the default, as text, for the provenance."""
         default = CaptureOptions()
         named = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: repr(value) for name, value in named.items() if value != getattr(default, name)}
+        return {name: repr(value) for name, value in named.items() if not _equal(value, getattr(default, name))}
+
+
+def _equal(value: Any, default: Any) -> bool:
+    """Whether two options are the same; an array, which compares each of its numbers, is no default."""
+    return type(value) is type(default) and bool(value == default)
 
 
 class Session(Protocol):

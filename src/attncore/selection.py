@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -29,6 +30,16 @@ LayerSelector = int | str | slice | Callable[[Any], bool] | Iterable[int | str |
 HeadSelector = int | slice | Iterable[int] | None
 
 
+def whole_number(value: Any) -> int | None:
+    """The number that ``value`` is, of Python, numpy or another library; None for truth values and all else."""
+    if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")) or getattr(value, "shape", ()) != ():
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def parts_of(layers: LayerSelector) -> list[Any] | None:
     """The selector as a list of single ones; None means every layer.
 
@@ -37,10 +48,13 @@ def parts_of(layers: LayerSelector) -> list[Any] | None:
     """
     if layers is None:
         return None
-    if isinstance(layers, int | str | slice) or callable(layers) or not isinstance(layers, Iterable):
-        parts: list[Any] = [layers]
+    number = whole_number(layers)
+    if number is not None:
+        parts: list[Any] = [number]
+    elif isinstance(layers, str | slice) or callable(layers) or not isinstance(layers, Iterable):
+        parts = [layers]
     else:
-        parts = list(layers)
+        parts = [part if (number := whole_number(part)) is None else number for part in layers]
     if not parts:
         raise OptionError("layers= is empty, which would select nothing; leave it out to get every layer")
     for part in parts:
@@ -75,19 +89,44 @@ def may_match(parts: Sequence[Any] | None, layer: Named) -> bool:
 def choose(parts: Sequence[Any] | None, layers: Sequence[Named], total: int | None = None) -> list[int]:
     """Positions in ``layers`` of those selected, in order; each selector must select something.
 
+    A number that is not negative is a layer's own index, in a slice too. Negative ones count from the end of the layers
+    held, or, where ``total`` is given, of that many of which ``layers`` are some.
+
     Raises:
         SelectionError: a selector means no layer; the message lists what there is.
     """
     if parts is None:
         return list(range(len(layers)))
-    total = len(layers) if total is None else total
     chosen: set[int] = set()
     for part in parts:
-        found = {place for place, layer in enumerate(layers) if matches(part, layer, total)}
+        if total is None and isinstance(part, slice):
+            found = set(_sliced(part, layers))
+        elif total is None and isinstance(part, int) and part < 0:
+            found = {len(layers) + part} if -part <= len(layers) else set()
+        else:
+            found = {place for place, layer in enumerate(layers) if matches(part, layer, total)}
         if not found:
             raise SelectionError(no_such_layer(part, layers, total))
         chosen |= found
     return sorted(chosen)
+
+
+def _sliced(part: slice, layers: Sequence[Named]) -> list[int]:
+    """Places of the layers held that a slice means; its bounds are own indices, or if negative count from the end."""
+    start, stop, step = (None if each is None else operator.index(each) for each in (part.start, part.stop, part.step))
+
+    def beyond(place: int, bound: int) -> int:
+        """How far a layer is behind a bound."""
+        return layers[place].index - bound if bound >= 0 else place - len(layers) - bound
+
+    direction = -1 if step is not None and step < 0 else 1
+    places = [
+        place
+        for place in range(len(layers))
+        if (start is None or direction * beyond(place, start) >= 0)
+        and (stop is None or direction * beyond(place, stop) < 0)
+    ]
+    return places[::step]
 
 
 def no_such_layer(asked: Any, layers: Sequence[Named], total: int | None = None) -> str:
@@ -96,8 +135,16 @@ def no_such_layer(asked: Any, layers: Sequence[Named], total: int | None = None)
     hint = did_you_mean(asked, names) if isinstance(asked, str) else ""
     shown = ", ".join(f'"{name}"' for name in names[:6]) + (", …" if len(names) > 6 else "")
     count = len(layers) if total is None else total
-    held = f"this trace has {count} attention layer(s), indices 0 to {count - 1}" if count else "there are no layers"
+    indices = list(range(count)) if total is not None else [layer.index for layer in layers]
+    held = f"this trace has {count} attention layer(s), indices {_listed(indices)}" if count else "there are no layers"
     return f"no attention layer matches {asked!r}{hint}; {held}: {shown}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """``0 to 5``, or each number where some between are missing."""
+    if list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers))
 
 
 def choose_heads(heads: HeadSelector, total: int, where: str) -> tuple[int, ...]:
@@ -109,17 +156,21 @@ def choose_heads(heads: HeadSelector, total: int, where: str) -> tuple[int, ...]
     """
     if heads is None:
         return tuple(range(total))
+    chosen: list[Any]
     if isinstance(heads, slice):
         chosen = list(range(total))[heads]
-    elif isinstance(heads, int):
-        chosen = [heads]
-    else:
+    elif isinstance(heads, Iterable) and getattr(heads, "shape", None) != ():
         chosen = list(heads)
+    else:
+        chosen = [heads]
     if not chosen:
         raise OptionError(f"heads= selects nothing in {where}, which has {total} heads; leave it out to get all")
+    numbers = []
     for head in chosen:
-        if isinstance(head, bool) or not hasattr(head, "__index__"):
+        number = whole_number(head)
+        if number is None:
             raise OptionError(f"heads= holds {head!r} ({type(head).__name__}); give head numbers")
-        if not -total <= head < total:
-            raise SelectionError(f"{where} has {total} heads and head {head} was asked for; give 0 to {total - 1}")
-    return tuple(int(head) % total for head in chosen)
+        if not -total <= number < total:
+            raise SelectionError(f"{where} has {total} heads and head {number} was asked for; give 0 to {total - 1}")
+        numbers.append(number % total)
+    return tuple(numbers)

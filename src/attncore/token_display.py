@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_SPECIAL = re.compile(r"\[[A-Z]+\d*\]|<\|[^|]*\|>|</?s>|<(?:pad|unk|mask|bos|eos|cls|sep|extra_id_\d+)>", re.IGNORECASE)
+_SPECIAL = re.compile(
+    r"\[[A-Z]+\d*\]|<\|[^|]*\|>|<｜[^｜]*｜>|</?s>|<(?:pad|unk|mask|bos|eos|cls|sep|extra_id_\d+)>", re.IGNORECASE
+)
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # A character has at most four bytes, so that at most three of them stand alone.
 _LONGEST_PIECE = 3
+_STRAY = "".join(map(chr, range(0xDC80, 0xDD00)))  # what Python makes of bytes that are no UTF-8
 _VISIBLE = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "␣", "": "∅"}
 
 
@@ -34,8 +37,7 @@ def readable(tokens: Sequence[str]) -> tuple[str, ...]:
 
     Bytes are decoded where they make up text, and characters that cannot be seen get a sign: ``⏎`` for a new line.
     """
-    # Ġ (space) and Ċ (new line) occur in byte-level vocabularies only, and then every token is spelled in bytes.
-    byte_level = any(token.startswith(("Ġ", "Ċ")) for token in tokens)
+    byte_level = _are_bytes([token for token in tokens if not looks_special(token)])
     return tuple(_readable(token, byte_level) for token in tokens)
 
 
@@ -60,6 +62,27 @@ def _readable(token: str, byte_level: bool) -> str:
     return "".join(map(_visible, text))
 
 
+def _are_bytes(tokens: Sequence[str]) -> bool:
+    """Whether tokens are spelled in bytes: more speaks for it than against it.
+
+    For it are a Ġ (space) or Ċ (new line) at the beginning, without which nothing is decoded, and text beyond ASCII
+    that comes out; but Maltese words begin with them too. Against it are characters that stand for no byte, and bytes
+    that are no text, which a few tokens that were added to a byte-level vocabulary may have.
+    """
+    marks = sum(token.startswith(("Ġ", "Ċ")) for token in tokens)
+    if not marks:
+        return False
+    spelled = [token for token in tokens if all(character in _BYTES for character in token)]
+    text = bytes(_BYTES[character] for token in spelled for character in token).decode(errors="surrogateescape")
+    text = text.strip(_STRAY)  # tokens may begin or end within a character
+    wrong = sum(
+        character in _STRAY or (character < " " and character not in "\t\n\r") or character == "\x7f"
+        for character in text
+    )
+    beyond = sum(character > "\x7f" and character not in _STRAY for character in text)
+    return marks + beyond > wrong + len(tokens) - len(spelled)
+
+
 def _decoded(spelled: str) -> str:
     """The text of a token that is spelled in bytes, if they are UTF-8 but for a piece of a character at either end.
 
@@ -68,11 +91,11 @@ def _decoded(spelled: str) -> str:
     """
     data = bytes(_BYTES[character] for character in spelled)
     text = data.decode(errors="surrogateescape")
-    inner = text.strip("".join(map(chr, range(0xDC80, 0xDD00))))
+    inner = text.strip(_STRAY)
     pieces = len(text) - len(inner)
-    if any(0xDC80 <= ord(character) < 0xDD00 for character in inner) or (inner and pieces > 2 * _LONGEST_PIECE):
+    if any(character in _STRAY for character in inner) or (inner and pieces > 2 * _LONGEST_PIECE):
         return spelled
-    return "".join(f"<0x{ord(c) - 0xDC00:02X}>" if 0xDC80 <= ord(c) < 0xDD00 else c for c in text)
+    return "".join(f"<0x{ord(c) - 0xDC00:02X}>" if c in _STRAY else c for c in text)
 
 
 def _visible(character: str) -> str:

@@ -107,17 +107,16 @@ def _positions(item: Any, length: int, axis: str) -> tuple[Positions, Any]:
         if asked.shape != (length,):
             raise SelectionError(f"a mask for the {axis} axis needs shape ({length},) and has {asked.shape}")
         asked = np.flatnonzero(asked)
-    if asked.size == 0:
-        asked = asked.astype(np.intp)
-    if asked.dtype.kind not in "iu":
+    if asked.size and asked.dtype.kind not in "iu":
         raise SelectionError(f"the {axis} axis takes integers and slices and was given {item!r}")
     if asked.size and (asked.min() < -length or asked.max() >= length):
         raise SelectionError(
             f"the {axis} axis has {length} positions and {item!r} was asked for; give {-length} to {length - 1}"
         )
+    asked = asked.astype(np.intp)  # the length may be more than a small type can hold
     needed, places = np.unique(asked % length if length else asked, return_inverse=True)
     # numpy 1 gives an array of one place for a single position, and numpy 2 an array of none.
-    return needed.astype(np.intp), places.item() if asked.ndim == 0 else places.reshape(asked.shape)
+    return needed, places.item() if asked.ndim == 0 else places.reshape(asked.shape)
 
 
 def _check_key(item: Any, length: int) -> None:
@@ -159,8 +158,11 @@ class DenseWeights(LazyWeights):
         self.dtype = source.dtype
 
     def block(self, batch: Positions, heads: Positions, rows: Positions) -> Array:
-        """As in `LazyWeights`."""
-        return _take(self.source, batch, heads, rows)
+        """As in `LazyWeights`; a view of what is held is read-only, so that no reader changes the trace."""
+        taken = _take(self.source, batch, heads, rows)
+        if isinstance(self.source, np.ndarray) and np.may_share_memory(taken, self.source):
+            taken.flags.writeable = False
+        return taken
 
     @property
     def held_bytes(self) -> int:

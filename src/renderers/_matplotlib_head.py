@@ -33,6 +33,8 @@ _MOST_TEXT = 0.7  # of the width
 _SOLID = 0.9
 _GAP = 0.04  # between a token and its lines, by the distance of the columns
 _MOST = 1024
+_DISTINCT = 20  # colours, beyond which they are those of a rainbow, in order
+_ACROSS, _MOST_ROWS = 8, 4  # of a legend
 
 
 def draw_head(canvas: Canvas, subject: Subject, scale: Scale, top: int) -> str:
@@ -46,14 +48,18 @@ def draw_head(canvas: Canvas, subject: Subject, scale: Scale, top: int) -> str:
             f'view "head" draws up to {_MOST:,} tokens and there are {max(len(queries), len(keys)):,}; use '
             'view="matrix", which sums neighbouring keys'
         )
-    weights = np.nan_to_num(subject.read(slice(0, int(queries[-1]) + 1))[:, queries][:, :, keys])
+    weights = subject.read(slice(0, int(queries[-1]) + 1))[:, queries][:, :, keys]
+    unclear = int(np.isnan(weights).any(axis=-1).sum())
+    weights = np.nan_to_num(weights)
     columns = (
         _Column.of(subject.query_axis, subject.batch, queries),
         _Column.of(subject.key_axis, subject.batch, keys),
     )
     height = min(max(max(weights.shape[1:]) * _LINE, _LEAST), _LARGEST)
     width = sum(column.width(height) for column in columns) + max(_LINES, height * 0.3)
-    ax = canvas.axes(width + 0.1, height + 0.6)
+    several = subject.head is None and len(weights) > 1
+    numbers = subject.layer.head_numbers() if several else ()
+    ax = canvas.axes(width + 0.1, height + 0.6 + _legend_plan(numbers, width)[-1])
     colors = _colors(len(weights))
     scale = scale.for_keys(len(keys))
     norm = scale.over([weights])
@@ -61,14 +67,16 @@ def draw_head(canvas: Canvas, subject: Subject, scale: Scale, top: int) -> str:
         norm.vmax = 1.0
     lines, drawn = _lines(weights, top, colors, norm)
     ax.add_collection(lines, autolim=False)
-    several = subject.head is None and len(weights) > 1
     title = _title_of_all(subject) if several else title_of(subject)
-    if legend := _legend_of_lines(drawn, norm.vmax or 1.0, scale):
-        title += f"\n{legend}"
+    parts = _said_of_lines(drawn, norm.vmax or 1.0, scale)
+    parts += [f"NaN in {unclear:,} row(s) not drawn"] * bool(unclear)
+    parts += ["negative weights not drawn"] * bool((weights < 0).any())
+    if parts:
+        title += f"\n{'; '.join(parts)}"
     ax.set_ylim(1, 0)
     ax.set_axis_off()
     if several:
-        _write_legend(ax, subject.layer.head_numbers(), colors)
+        _write_legend(ax, numbers, colors)
     written: list[Text] = []
     for room in rooms(ax, (width, height)):
         for text in written:
@@ -87,21 +95,38 @@ def _colors(count: int) -> Array:
     """(heads, 3), all different: the style's if it has enough."""
     palette = matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", ["C0"])
     if count > len(set(palette)):
-        palette = matplotlib.colormaps["tab20" if count <= 20 else "turbo"](np.linspace(0, 1, max(count, 20)))
+        palette = matplotlib.colormaps["tab20" if count <= _DISTINCT else "turbo"](
+            np.linspace(0, 1, max(count, _DISTINCT))
+        )
     return np.array([to_rgb(entry) for entry in palette[:count]])
 
 
-def _write_legend(ax: Axes, numbers: Sequence[int], colors: Array) -> None:
-    """The heads' numbers below the lines, each by its colour."""
+def _legend_plan(numbers: Sequence[int], inches: float) -> tuple[int, int, float]:
+    """Of how many heads one is named in a legend of this width, in how many rows, and how many inches high it is.
+
+    More heads than there are colours for have colours in order, so that those between two names can be told.
+    """
+    if not numbers:
+        return 1, 0, 0.0
     size = font_size("xtick.labelsize")
     entry = widest(map(str, numbers), size) + 3 * size / 72  # inches, with the line before it and what parts it
-    inches = ax.get_window_extent().width / ax.figure.dpi
-    rows = math.ceil(len(numbers) / min(6, max(1, int(inches / entry))))
-    pairs = zip(numbers, colors, strict=True)
+    across = min(_ACROSS, max(1, int(inches / entry)))
+    step = 1
+    while len(numbers) > _DISTINCT and len(numbers) > step * across * _MOST_ROWS:
+        step *= 2
+    rows = math.ceil(math.ceil(len(numbers) / step) / across)
+    return step, rows, (rows + 1) * 1.5 * size / 72
+
+
+def _write_legend(ax: Axes, numbers: Sequence[int], colors: Array) -> None:
+    """The heads' numbers below the lines, each by its colour; of many heads some."""
+    size = font_size("xtick.labelsize")
+    step, rows, _ = _legend_plan(numbers, ax.get_window_extent().width / ax.figure.dpi)
+    pairs = zip(numbers[::step], colors[::step], strict=True)
     handles = [Line2D([], [], color=color, linewidth=3, label=str(number)) for number, color in pairs]
     ax.legend(
         handles=handles,
-        title="head",
+        title="head" if step == 1 else f"head, one in {step} named",
         loc="upper center",
         bbox_to_anchor=(0.5, -0.01),
         ncols=math.ceil(len(handles) / rows),
@@ -113,12 +138,12 @@ def _write_legend(ax: Axes, numbers: Sequence[int], colors: Array) -> None:
     )
 
 
-def _legend_of_lines(drawn: float, solid: float, scale: Scale) -> str:
+def _said_of_lines(drawn: float, solid: float, scale: Scale) -> list[str]:
     """What the lines do not say themselves; nothing if they are all there, and solid at a weight of 1."""
     parts = [] if drawn >= 0.995 else [f"{drawn:.0%} of the weight drawn"]
     if solid < 1 or scale.norm != "linear":
         parts.append(scale.describe(f"solid at {solid:.2g}"))
-    return "; ".join(parts)
+    return parts
 
 
 def _lines(weights: Array, top: int, colors: Array, norm: Normalize) -> tuple[LineCollection, float]:
@@ -136,7 +161,7 @@ def _lines(weights: Array, top: int, colors: Array, norm: Normalize) -> tuple[Li
         colors=np.concatenate([colors[head], opacity], axis=1),
         capstyle="round",
     )
-    total = float(flat.sum())
+    total = float(flat[flat > 0].sum())
     return lines, float(flat[chosen].sum()) / total if total else 1.0
 
 

@@ -56,13 +56,14 @@ def draw_heads(
     for panel in panels.flat[len(numbers) :]:
         panel.set_axis_off()
     bar = scale.bar(figure, image, panels)
+    label = scale.describe(meaning, [weights])
     if query is None:
         panels[-1, 0].set_xlabel("key", fontsize=font_size("xtick.labelsize"))
         panels[-1, 0].set_ylabel("query", fontsize=font_size("xtick.labelsize"))
     for across, _ in rooms(panels[0, 0], (width, height)):
         _name_heads(panels, numbers, across)
         put_figure_title(figure, title)
-        label_bar(bar, scale.describe(meaning))
+        label_bar(bar, label)
     return title
 
 

@@ -43,8 +43,7 @@ def draw_matrix(canvas: Canvas, subject: Subject, scale: Scale, values: bool | N
     title = title_of(subject)
     for room in rooms(ax, (width, height)):
         label_tokens(ax, subject, cells, *room)
-        put_title(ax, title, canvas.owns_room)
-        label_bar(bar, scale.describe(cells.meaning))
+        put_title(ax, title, canvas.owns_room, label_bar(bar, scale.describe(cells.meaning, [weights])))
         width, height = room
     if with_values:
         _write_values(ax, weights, image, width, always=bool(values))
@@ -97,15 +96,19 @@ def labels_at(axis: TokenAxis, batch: int, places: Positions) -> tuple[list[str]
 
 def _write_values(ax: Axes, weights: Any, image: Any, inches: float, *, always: bool) -> None:
     """Numbers in the cells, dark on light and light on dark; none if they would be too small, unless asked for."""
-    fits = 0.85 * inches / weights.shape[1] / text_width(".00", 1.0)
+    numbers = {place: _number(weight) for place, weight in np.ndenumerate(weights) if np.isfinite(weight)}
+    fits = 0.85 * inches / weights.shape[1] / max(text_width(".00", 1.0), widest(numbers.values(), 1.0))
     size = min(font_size("font.size") * 0.8, fits)
     if size < SMALLEST and not always:
         return
     colors = image.cmap(image.norm(weights))
     light = colors[..., :3] @ np.array([0.299, 0.587, 0.114]) > 0.5
-    for (row, column), weight in np.ndenumerate(weights):
-        if np.isfinite(weight):
-            color = "0.1" if light[row, column] else "0.95"
-            shown = f"{weight:.2f}".removeprefix("0")
-            shown = "1" if shown == "1.00" else shown
-            ax.text(column, row, shown, ha="center", va="center", fontsize=size, color=color, in_layout=False)
+    for (row, column), shown in numbers.items():
+        color = "0.1" if light[row, column] else "0.95"
+        ax.text(column, row, shown, ha="center", va="center", fontsize=size, color=color, in_layout=False)
+
+
+def _number(weight: float) -> str:
+    """Two decimals, without what the eye can do without: ``.09``, ``-.25``, ``1``; never a 0 below 0."""
+    sign, digits = "-" if round(weight, 2) < 0 else "", f"{abs(weight):.2f}"
+    return sign + ("1" if digits == "1.00" else digits.removeprefix("0"))

@@ -23,7 +23,7 @@ from ._matplotlib_titles import head_columns, item_of, model_name
 
 _MOST = 32
 _GAP = 1.15  # from one map to the next, by a map's side
-_PANEL, _LARGEST = 0.62, 12.0  # inches
+_PANEL, _LEAST, _LARGEST = 0.62, 1.5, 12.0  # inches
 
 
 def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) -> str:
@@ -34,7 +34,8 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
     cells = [_cells(subject) for subject in subjects]
     maps = [one.weights for one in cells]
     columns = max(len(own) for own in maps)
-    side = min(_PANEL, _LARGEST / max(columns, len(maps)))
+    longest = max(columns, len(maps))
+    side = min(max(_PANEL, _LEAST / longest), _LARGEST / longest)
     width, height = columns * side, len(maps) * side
     ax = canvas.axes(width + 1.6, height + 1.0)
     scale = scale.for_keys(max(subject.keys for subject in subjects))
@@ -45,15 +46,14 @@ def draw_model(canvas: Canvas, trace: AttentionTrace, batch: int, scale: Scale) 
     ax.spines[:].set_visible(False)
     bar = scale.bar(ax.figure, image, ax)
     whole = all(one.pooled == (1, 1) for one in cells)
-    meaning = scale.describe("attention weight" if whole else "weight, summed over keys of a cell")
+    meaning = scale.describe("attention weight" if whole else "weight, summed over keys of a cell", maps)
     title = f"{model_name(trace)}: every head, queries down and keys across{item_of(trace, batch)}"
     name, heads = head_columns(trace)
     for across, down in rooms(ax, (width, height)):
         _number(ax.xaxis, name, heads, fitting_numbers(heads, across))
         layers = [subject.layer.index for subject in subjects]
         _number(ax.yaxis, "layer", layers, fitting_numbers(layers, down, upright=True))
-        put_title(ax, title, canvas.owns_room)
-        label_bar(bar, meaning)
+        put_title(ax, title, canvas.owns_room, label_bar(bar, meaning))
     return title
 
 

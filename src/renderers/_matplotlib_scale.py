@@ -60,9 +60,10 @@ class Scale:
         bar.outline.set_visible(False)
         return bar
 
-    def describe(self, what: str) -> str:
-        """What the colours show, with the norm where it is not linear."""
-        return what if self.norm == "linear" else f"{what}, square-root scale"
+    def describe(self, what: str, arrays: Iterable[Array] = ()) -> str:
+        """What the colours show, with the norm where it is not linear, and that weights below 0 look as 0 does."""
+        parts = [what] if self.norm == "linear" else [what, "square-root scale"]
+        return ", ".join([*parts, "negative as 0"] if any((array < 0).any() for array in arrays) else parts)
 
 
 def color_map(name: str | None) -> Colormap:
