@@ -72,6 +72,7 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
     scores = {one: None for node in nodes if is_anchor(node) for one in _products_before(node, provenance)}
     arrivals: dict[tuple[Node, int], list[tuple[Follower, Arrival]]] = {}
     unused: list[Node] = []
+    bent: list[Node] = []
     # Also what a backward pass applies the weights to: it is of an attention, and none of its own.
     met: set[Node] = set()
     handled: set[Node] = set()
@@ -82,9 +83,11 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
             arrival = _whole_or_piece(follower, arrival, provenance)
             arrivals.setdefault((arrival.product, arrival.side), []).append((follower, arrival))
         is_unused = not follower.arrivals and follower.has_weights
-        handled |= {one} if follower.arrivals or is_unused else set()
-        if is_unused and _is_of_data(one, provenance) and not one.backward:
-            unused.append(one)
+        handled |= {one} if follower.arrivals or is_unused or follower.bent else set()
+        if _is_of_data(one, provenance) and not one.backward and not follower.arrivals:
+            unused += [one] if is_unused else []
+            bent += [] if is_unused else follower.bent[:1]
+    met.update(bent)
     scopes: set[object] = set()
     applied: dict[Value, list[object]] = {}
     for several in arrivals.values():
@@ -93,8 +96,8 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
             scopes.add(arrival.product.scope)
             if isinstance(found, Rejection) or not _is_applied_again(found, applied, provenance):
                 yield found
-    for one in unused:
-        yield Rejection(one, around, _UNUSED)
+    for one, reason in [*((one, _UNUSED) for one in unused), *((one, _BARE) for one in bent)]:
+        yield Rejection(one, around, reason)
     for product in _weighed_otherwise(nodes, met, provenance):
         yield Rejection(product, around, _NO_PRODUCT)
     for product in _lost_on_the_way(nodes, {*met, *handled}, provenance):

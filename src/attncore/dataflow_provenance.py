@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from attncore.dataflow import Contract, Fill, Graph, Node, Opaque, Reduce, Region, Value
+from attncore.dataflow import Contract, Fill, Graph, Node, Opaque, Reduce, Region, Update, Value
 from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, merged, single, transferred
 
 _TURNS = 4
@@ -141,9 +141,29 @@ def parameters_of(value: Value, provenance: Provenance) -> tuple[str, ...]:
                 found.append(one.name)
             if one in provenance.outside:
                 waiting.append(provenance.outside[one])
-        else:
+        elif not _is_recurrent(one, provenance):
             waiting += _projecting(one, provenance)
     return tuple(sorted(found))
+
+
+def _is_recurrent(value: Value, provenance: Provenance) -> bool:
+    """Whether a loop makes each part of a value of the one before: its parameters are a layer, and no projection."""
+    node = value.node
+    if node is None or not isinstance(node.operation, Region) or node.operation.kind not in ("scan", "while"):
+        return False
+    region, place = node.operation, node.outputs.index(value)
+    body = region.bodies[-1]
+    carried = {body.inputs[inner] for _, inner in region.carried if provenance.is_data(body.inputs[inner])}
+    waiting, seen = [body.outputs[region.results[-1][place]]], set[Value]()
+    while waiting:
+        one = waiting.pop()
+        if one.node is not None and one not in seen:
+            # What earlier turns wrote into a list of results is no part of what this turn writes.
+            waiting += one.node.inputs[1:] if isinstance(one.node.operation, Update) else one.node.inputs
+        elif one in carried:
+            return True
+        seen.add(one)
+    return False
 
 
 def ancestors_of(value: Value, provenance: Provenance) -> set[Value]:

@@ -45,6 +45,7 @@ DEFERRED = "rows are divided by their sum only after the product with the values
 class State:
     """What a value is to the attention. ``summed`` are the axes the softmax runs over, ``weights`` its result.
 
+    ``bent``: more than factors followed the exponentials, as in 1 / (1 + exp(-s)), so that they are none any more.
     ``joined``: other scores are beside those of the product. ``pieced``: the weights were put together of pieces;
     ``piece`` is what those of the product were before, if others are from elsewhere.
     """
@@ -55,6 +56,7 @@ class State:
     notes: tuple[str, ...] = ()
     scaled: bool = False
     blocks: bool = False
+    bent: bool = False
     joined: bool = False
     pieced: bool = False
     piece: State | None = None
@@ -87,8 +89,9 @@ class Follower:
         self._marks: dict[Value, Axes] = {scores.outputs[0]: placed(provenance.axes(scores.outputs[0]))}
         self._states: dict[Value, State] = {scores.outputs[0]: State("scores")}
         self.arrivals: list[Arrival] = []
-        # Products that sum over queries or keys of scores that no softmax was taken of.
+        # Products that sum over queries or keys of scores that no softmax was taken of; and of exponentials, bent.
         self.bare: list[Node] = []
+        self.bent: list[Node] = []
         for node in nodes:
             if any(one in self._states for one in node.inputs):
                 self._step(node)
@@ -196,10 +199,11 @@ class Follower:
             return self._of_total(function, node, state, states)
         if state.stage == "weights":
             return self._of_weights(function, node, state)
-        if state.stage == "exp" and function == "div" and states[0] is not None:
-            return replace(state, weights=output, blocks=state.blocks)
         if state.stage == "exp":
-            return replace(state, weights=output)
+            is_factor = function in ("mul", "select") or (function == "div" and states[0] is not None)
+            return replace(state, weights=output, bent=state.bent or not is_factor)
+        if state.stage == "log weights":
+            return state.noted(CHANGED)
         if state.stage in ("scores", "peak") and function in ("compare", "logical", "is_finite"):
             return None
         if state.stage == "peak" and function in ("max", "add", "sub") and self._carried(node):
@@ -268,13 +272,17 @@ class Follower:
             return State("weights", output, summed, tuple(note for note in notes if note != CHANGED))
         if stages == {"peak", "log total"}:
             return made("log total")
+        if function == "add" and stages == {"total", "peak"}:
+            return made("total").noted(SINK)
         if stages <= {"total", "peak", "inverse"}:
             return made("total" if "total" in stages else "inverse" if "inverse" in stages else "peak")
         if "weights" in by_stage:
             return _changed(replace(by_stage["weights"], notes=notes), output)
         first: Sequence[Stage] = ("log weights", "exp", "scores", "log total")
         chosen = next((by_stage[stage] for stage in first if stage in by_stage), None)
-        return None if chosen is None else replace(chosen, notes=notes, blocks=blocks)
+        if chosen is None:
+            return None
+        return replace(chosen, notes=notes, blocks=blocks, bent=chosen.bent or (chosen.stage == "exp" and not blocks))
 
     def _contract(self, node: Node, operation: Contract) -> None:
         if node is self.scores:
@@ -291,6 +299,8 @@ class Follower:
                 # A sum of each row, written as a product with ones.
                 self._states[node.outputs[0]] = replace(state, stage="total", summed=places)
                 self._marks[node.outputs[0]] = transferred(node, self.axes, self._provenance.is_data)[0]
+            elif state.bent and state.stage == "exp" and places & keys and self._provenance.is_data(other):
+                self.bent.append(node)
             elif state.stage in ("weights", "exp") and places & keys and (not state.summed or places & state.summed):
                 is_scaled = state.scaled and DROPOUT not in state.notes
                 self.arrivals.append(Arrival(node, side, _changed(state, value) if is_scaled else state))

@@ -17,6 +17,7 @@ from attncore.errors import UnsupportedModelError
 _PLAIN = (bool, int, float, str, type(None))
 # What TensorFlow calls the function of a signature: the name of the Python function in a frame, counted.
 _CONCRETE = re.compile(r"__inference_(.+)_\d+")
+_COUNTED = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,25 @@ def _label(model: Any) -> str:
                 text = name.decode() if isinstance(name, bytes) else name
                 return _CONCRETE.sub(r"\1", text.rpartition("<locals>.")[2])
     return type(model).__name__
+
+
+def scope_names(target: Target) -> Callable[[str], str]:
+    """What turns the name of a scope in the graph of a Keras model into the names of the layers; of others, nothing.
+
+    Keras opens a scope of a layer's name twice, to build it and to call it, and TensorFlow counts what it has already.
+    """
+    owner = target.owner
+    if not is_keras(owner):
+        return lambda scope: scope
+    names = {layer.name for layer in owner._flatten_layers()}
+    # The paths of a functional model's variables begin with the layer, and so do the names here.
+    is_root = not any(variable.path.startswith(f"{owner.name}/") for variable in owner.variables)
+
+    def named(scope: str) -> str:
+        parts = [before if (before := _COUNTED.sub("", part)) in names else part for part in scope.split("/")]
+        return "/".join(parts[1:] if is_root and len(parts) > 1 and parts[0] == owner.name else parts)
+
+    return named
 
 
 def variable_names(target: Target) -> dict[int, tuple[str, Any]]:

@@ -8,17 +8,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from attncore.dataflow import Elementwise, Graph, Origin, Region, Value
+from attncore.dataflow import Elementwise, Graph, Opaque, Origin, Region, Value
 
 from ._tensorflow_numbers import Numbers
-from ._tensorflow_operations import add_operations
+from ._tensorflow_operations import FILLS, add_operations
 from ._tensorflow_private import copy_handle, inner_graph, scratch_graph, shape_behind
 from ._tensorflow_program import Program, Shapes, branch_path, is_a_name, turn_path
 from ._tensorflow_replay import Frame, Replay
 
 _CALL = re.compile(r"(Stateful)?PartitionedCall(_\d+)?|RemoteCall(_\d+)?")
-# Scopes that TensorFlow makes for control flow; they name no part of a model.
-_CONTROL = re.compile(r"(while|cond|map|switch_case|case|loop_body|pfor|indexed_case|branch\d*)(_\d+)?")
+# Scopes that TensorFlow makes for control flow and for its own functions; they name no part of a model.
+_CONTROL = re.compile(
+    r"(while|cond|map|switch_case|case|loop_body|pfor|indexed_case|branch\d*|einsum|MatMul|BatchMatMulV2)(_\d+)?"
+)
 # Where TensorFlow puts the operations of a backward pass: those of a tape, and those of tf.gradients.
 _BACKWARD = re.compile(r"gradient_tape|gradients(_\d+)?")
 _TIMES = 6  # how often the shapes of a loop may turn out to be less fixed than thought
@@ -51,6 +53,23 @@ def value_of(tensor: Any, origin: Origin = "result", name: str = "") -> Value:
         shape, dtype = behind
     lengths = () if shape.rank is None else tuple(shape.as_list())
     return Value(lengths, dtype.name, origin, name)
+
+
+def _has_rank(tensor: Any) -> bool:
+    return tensor.shape.rank is not None or tensor.dtype in (tf.resource, tf.variant)
+
+
+def _may_be_data(value: Value) -> bool:
+    """Whether a value is made of anything but what was learned or is fixed."""
+    waiting, seen = [value], set[Value]()
+    while waiting:
+        one = waiting.pop()
+        if one.node is None and one.origin not in ("parameter", "constant"):
+            return True
+        if one.node is not None and one not in seen:
+            seen.add(one)
+            waiting += one.node.inputs
+    return False
 
 
 def _inside(tensor: Any, given: Value) -> Value:
@@ -100,12 +119,29 @@ class Reader:
         elif operation.type == "Const":
             values[0].origin = "constant"
         elif values:
-            numbers = [self._numbers.of(tensor) for tensor in outputs[0].op.inputs]
-            add_operations(self.graph, operation, inputs, values, numbers, scope)
+            self._add(operation, inputs, outputs, values, scope)
         if any(_BACKWARD.fullmatch(part) for part in path.split("/")):
             self.graph.mark_backward(before)
         for tensor, value in zip(outputs, values, strict=True):
             value.constant = self._numbers.of(tensor)
+
+    def _add(
+        self, operation: Any, inputs: tuple[Value, ...], outputs: Sequence[Any], values: tuple[Value, ...], scope: str
+    ) -> None:
+        """What an operation does to axes; of arrays whose number of axes nobody knows, that it is not followed.
+
+        Where their axes are known again, the data begins anew, as if it had been given like this.
+        """
+        kind, given = operation.type, outputs[0].op.inputs
+        if kind.startswith("LookupTableFind") and values[0].shape == inputs[1].shape:
+            self.graph.add(Elementwise("lookup"), inputs[1:2], values, scope=scope)
+        elif kind in FILLS or all(map(_has_rank, (*given, *outputs))):
+            add_operations(self.graph, operation, inputs, values, [self._numbers.of(one) for one in given], scope)
+        elif all(map(_has_rank, outputs)) and any(map(_may_be_data, inputs)):
+            for value in values:
+                value.origin = "data"
+        else:
+            self.graph.add(Opaque(kind), inputs, values, scope=scope)
 
     def _value(self, operation: Any, tensor: Any, inputs: Sequence[Value]) -> Value:
         """A value for one output; lists of arrays are followed as an array with the items along its first axis."""

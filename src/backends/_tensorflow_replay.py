@@ -86,6 +86,7 @@ class Replay:
             if outputs is None:
                 made = copy_operation(operation, inputs)
                 outputs = made.outputs
+                _ranked(operation, outputs)
                 self.watcher.made(frame, operation, outputs)
             elif outputs:
                 made = outputs[0].op
@@ -113,6 +114,13 @@ class Replay:
         self.operations(graph, inner)
         self.watcher.left(frame, operation, inner, graph)
         return [inner.tensors[tensor.name] for tensor in graph.outputs]
+
+
+def _ranked(operation: Any, outputs: Sequence[Any]) -> None:
+    """Give outputs the shapes that Python told TensorFlow of a lookup, say, which the operation does not know."""
+    for old, new in zip(operation.outputs, outputs, strict=True):
+        if new.shape.rank is None and new.dtype not in (tf.resource, tf.variant):
+            new.set_shape(old.shape)
 
 
 def _used(graph: Any) -> set[str]:

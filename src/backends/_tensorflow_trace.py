@@ -18,7 +18,7 @@ from attncore.dataflow_turns import Ancestry
 from attncore.errors import UnsupportedModelError
 
 from ._tensorflow_call import Call
-from ._tensorflow_callable import Target, is_keras, variable_names
+from ._tensorflow_callable import Target, is_keras, scope_names, variable_names
 from ._tensorflow_program import Program
 from ._tensorflow_read import read_program
 
@@ -97,6 +97,9 @@ def _trace(call: Call) -> Traced:
             ) from error
     calls.clear()  # what is kept for a model must not keep the model alive
     program = read_program(concrete.graph, _inputs(concrete, call))
+    named = scope_names(call.target)
+    for node, _ in program.graph.walk():
+        node.scope = named(node.scope)
     repeated = [place for place, names in enumerate(call.names) if len(names) > 1]
     return Traced(concrete, program, find_attention(program.graph, repeated), Ancestry(program.graph))
 
