@@ -168,8 +168,8 @@ MUTANTS = (
     Mutant(
         "PyTorch: self-attention called cross-attention",
         "src/backends/_torch_fused.py",
-        'return "self" if query_stream == key_stream else "cross"',
-        'return "cross" if query_stream == key_stream else "self"',
+        "if query_stream == key_stream is not None:",
+        "if query_stream != key_stream is not None:",
         _CASES,
     ),
     Mutant(

@@ -34,6 +34,8 @@ from attncore.dataflow import (
 DATA, PARAMETER, STATE = "data", "parameter", "state"
 # An axis that a product with a parameter gave to data: heads or channels, where a learned query's axis is positions.
 FEATURE = "feature"
+# An axis that an operation made which is not followed: what it counts is guessed by the field's conventions.
+GUESSED = "guessed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ def transferred(node: Node, lookup: Lookup, is_data: IsData) -> tuple[Axes, ...]
     operation = node.operation
     if isinstance(operation, Opaque):
         given: Lookup = lambda one: _given(one, node.inputs, lookup, is_data)  # noqa: E731 - only a name for it
-        return tuple(_opaque(node, number, given) for number in range(len(node.outputs)))
+        data = [given(one) for one in node.inputs if is_data(one)]
+        return tuple(_opaque(node, number, given, data) for number in range(len(node.outputs)))
     shape = node.outputs[0].shape
     axes = _one_output(node, lookup, is_data)
     fitted = tuple(axis if length != 1 else _units(axis) for axis, length in zip(axes, shape, strict=True))
@@ -216,7 +219,7 @@ def _one_output(node: Node, lookup: Lookup, is_data: IsData) -> Axes:
             repeated = (*new, *own) if operation.tiled else (*own, *new)
             return (*source[: operation.axis], repeated, *source[operation.axis + 1 :])
         case Gather():
-            return _gathered(operation, node, lambda one: _given(one, node.inputs, lookup, is_data))
+            return _gathered(operation, node, lookup, is_data)
         case Concatenate():
             return _concatenated(operation, node, lookup, is_data)
         case Update():
@@ -276,6 +279,12 @@ def _contracted(operation: Contract, left: Axes, right: Axes) -> Axes:
     of_left = dict(zip(operation.left, left, strict=True))
     of_right = dict(zip(operation.right, right, strict=True))
     result = tuple(merged(of_left.get(label, ()), of_right.get(label, ())) for label in operation.result)
+    for own, other in ((of_left, of_right), (of_right, of_left)):
+        mixed = _mixed_positions(operation, own, other)
+        result = tuple(
+            axis if label in own or not mixed else tuple(replace(atom, tags=mixed) for atom in axis)
+            for label, axis in zip(operation.result, result, strict=True)
+        )
     summed = [label for label in operation.left if label in of_right and label not in operation.result]
     if any(DATA in tags_of(of_left[label]) and DATA in tags_of(of_right[label]) for label in summed):
         # What positions were gathered into is a place of its own, as the tokens that a learned query makes.
@@ -283,16 +292,66 @@ def _contracted(operation: Contract, left: Axes, right: Axes) -> Axes:
     return result
 
 
-def _gathered(operation: Gather, node: Node, lookup: Lookup) -> Axes:
-    sources = {"operand": 0, "indices": 1}
+def _mixed_positions(operation: Contract, own: dict[int, Axis], other: dict[int, Axis]) -> frozenset[str]:
+    """What the new axis of a product of data with a matrix counts where the matrix mixes positions; nothing otherwise.
+
+    It does where features are left beside the axis that is summed over, as when a resize or a mixer goes along the
+    tokens. Of data as the user gave them the last axis is taken for the features.
+    """
+    new = [label for label in other if label not in own]
+    summed = [label for label in own if label in other and label not in operation.result]
+    if len(new) != 1 or len(summed) != 1 or not own[summed[0]]:
+        return frozenset()
+    atoms, rest = own[summed[0]], [axis for label, axis in own.items() if label not in other and axis]
+    if not all(_counts_data(atom) for atom in atoms) or any(_counts_data(atom) for atom in other[summed[0]]):
+        return frozenset()
+    if any(FEATURE in tags_of(axis) and not any(map(_counts_data, axis)) for axis in rest):
+        return tags_of(atoms)
+    is_before = list(own)[-1] != summed[0] and any(_follows(tags_of(axis), tags_of(atoms)) for axis in rest)
+    return tags_of(atoms) | tags_of(other[new[0]]) if is_before else frozenset()
+
+
+def _counts_data(atom: Atom) -> bool:
+    return DATA in atom.tags or STATE in atom.tags
+
+
+def _follows(tags: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether an axis is a later one of the same array of the user as another is."""
+    last = {source: max(at for known, at in _numbered(others) if known == source) for source, _ in _numbered(others)}
+    return any(source in last and at > last[source] for source, at in _numbered(tags))
+
+
+def _numbered(tags: frozenset[str]) -> list[tuple[str, int]]:
+    parts = [tag.rpartition(".") for tag in tags if "." in tag and not tag.startswith(PARAMETER)]
+    return [(source, int(at)) for source, _, at in parts]
+
+
+def _gathered(operation: Gather, node: Node, lookup: Lookup, is_data: IsData) -> Axes:
+    """The axes of rows that were picked; those picked of data by other numbers count what they were picked along."""
+    operand, indices = node.inputs[:2]
+    of_operand, of_indices = (_given(one, node.inputs, lookup, is_data) for one in (operand, indices))
+    picks_data = is_data(operand) and not is_data(indices)
+    if picks_data:
+        of_indices = _picked_along(operation, of_operand, lookup(indices))
     axes: list[Axis] = []
     for length, source in zip(node.outputs[0].shape, operation.axes, strict=True):
         if source is None:
             axes.append(single(length))
             continue
-        one = node.inputs[sources[source[0]]]
-        axes.append(cut(lookup(one)[source[1]], one.shape[source[1]], length))
+        known, one = (of_operand, operand) if source[0] == "operand" else (of_indices, indices)
+        axes.append(cut(known[source[1]], one.shape[source[1]], length))
     return tuple(axes)
+
+
+def _picked_along(operation: Gather, operand: Axes, indices: Axes) -> Axes:
+    """The axes of an array of places, each with what the operand counts where the places are along."""
+    kept = {axis for side, axis in filter(None, operation.axes) if side == "operand"}
+    rows = [axis for side, axis in filter(None, operation.axes) if side == "indices"]
+    gone = [tags_of(axis) for at, axis in enumerate(operand) if at not in kept]
+    if len(gone) != len(rows):
+        gone = [frozenset().union(*gone)] * len(rows)
+    tags = dict(zip(rows, gone, strict=True))
+    return tuple(tuple(replace(atom, tags=tags.get(at, atom.tags)) for atom in axis) for at, axis in enumerate(indices))
 
 
 def _concatenated(operation: Concatenate, node: Node, lookup: Lookup, is_data: IsData) -> Axes:
@@ -308,7 +367,7 @@ def _concatenated(operation: Concatenate, node: Node, lookup: Lookup, is_data: I
     return tuple(result)
 
 
-def _opaque(node: Node, number: int, lookup: Lookup) -> Axes:
+def _opaque(node: Node, number: int, lookup: Lookup, data: Sequence[Axes]) -> Axes:
     assert isinstance(node.operation, Opaque)
     known = node.operation.axes[number] if number < len(node.operation.axes) else ()
     shape = node.outputs[number].shape
@@ -316,11 +375,33 @@ def _opaque(node: Node, number: int, lookup: Lookup) -> Axes:
     for at, length in enumerate(shape):
         source = known[at] if at < len(known) else None
         if source is None:
-            axes.append(single(length))
+            axes.append(_guessed(at, shape, max(data, key=len)) if data else single(length))
         else:
             one = node.inputs[source[0]]
             axes.append(cut(lookup(one)[source[1]], one.shape[source[1]], length))
     return tuple(axes)
+
+
+def _guessed(at: int, shape: Sequence[int | None], data: Axes) -> Axis:
+    """An axis of what was made of data in a way that is not followed.
+
+    It is the same one where it has the same place and length. Of others the last is that of features, and the rest
+    are items or positions: heads come of features alone.
+    """
+    length = shape[at]
+    own = data[at] if at < len(data) else ()
+    if own and _length_of(own) == length:
+        return tuple(replace(atom, tags=atom.tags | {GUESSED}) for atom in own)
+    if at == len(shape) - 1 and len(shape) >= len(data) > 0:
+        own_tags = tags_of(data[-1]) if len(shape) == len(data) else frozenset({FEATURE})
+        return single(length, own_tags | {GUESSED})
+    counted = (tag for axis in data for tag in tags_of(axis) if tag != FEATURE and not tag.startswith(PARAMETER))
+    return single(length, frozenset({DATA, GUESSED, *counted}))
+
+
+def _length_of(axis: Axis) -> int | None:
+    lengths = [atom.length for atom in axis]
+    return None if None in lengths else prod(length or 0 for length in lengths)
 
 
 def placed(axes: Axes) -> Axes:

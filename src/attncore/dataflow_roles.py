@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attncore.dataflow import Contract
-from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, Axis, tags_of
+from attncore.dataflow_axes import DATA, FEATURE, GUESSED, PARAMETER, STATE, Atom, Axes, Axis, tags_of
 from attncore.dataflow_provenance import Provenance, has_data
 from attncore.dataflow_sites import Kind, Layout, Part, Role
 from attncore.dataflow_stages import Arrival, Follower
 
 Place = tuple[int, ...]
+KnownFrom = Literal["provenance", "convention", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Roles:
 
     of_place: dict[Place, Role]
     minor: frozenset[Place]
-    known_from: Literal["provenance", "convention"]
+    known_from: KnownFrom
 
     def role(self, atom: Atom) -> Role | None:
         """The role of an atom that has a place."""
@@ -53,23 +54,7 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
     scores, product = follower.scores.operation, arrival.product.operation
     assert isinstance(scores, Contract) and isinstance(product, Contract)
     axes = follower.axes(follower.scores.outputs[0])
-    weights = arrival.product.inputs[arrival.side]
-    labels = product.left if arrival.side == 0 else product.right
-    others = product.right if arrival.side == 0 else product.left
-    gone = {
-        atom.place[:2]
-        for at, label in enumerate(labels)
-        if label not in product.result
-        for atom in follower.axes(weights)[at]
-        if atom.place is not None
-    }
-    shared = {
-        atom.place[:2]
-        for at, label in enumerate(labels)
-        if label in product.result and label in others
-        for atom in follower.axes(weights)[at]
-        if atom.place is not None
-    }
+    gone, shared = _of_product(follower, arrival, product)
     gone = _of_keys(gone, arrival.state.summed, scores)
     key_is_right = any(scores.result[place[0]] not in scores.left for place in gone)
     query_labels, key_labels = (scores.left, scores.right) if key_is_right else (scores.right, scores.left)
@@ -96,9 +81,27 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
     if "last" not in roles.values() and not arrival.state.summed:
         return None
     query = follower.scores.inputs[0 if key_is_right else 1]
-    known_from = _settle(roles, free, batch, axes, scores, dict(zip(query_labels, provenance.axes(query), strict=True)))
+    of_query = dict(zip(query_labels, provenance.axes(query), strict=True))
+    rows = [axis for label, axis in zip(scores.result, axes, strict=True) if label not in key_labels]
+    has_row = any(axis and all(atom.length == 1 for atom in axis) for axis in rows)
+    known_from = _settle(roles, free, batch, axes, scores, of_query, has_row)
     minor = frozenset(place for place, role in roles.items() if role == "heads" and place not in shared)
     return Roles(roles, minor, known_from)
+
+
+def _of_product(follower: Follower, arrival: Arrival, product: Contract) -> tuple[set[Place], set[Place]]:
+    """Those of the weights that their product with values sums over, and those that the values have too."""
+    axes = follower.axes(arrival.product.inputs[arrival.side])
+    labels, others = (product.left, product.right) if arrival.side == 0 else (product.right, product.left)
+    gone: set[Place] = set()
+    shared: set[Place] = set()
+    for label, axis in zip(labels, axes, strict=True):
+        places = {atom.place[:2] for atom in axis if atom.place is not None}
+        if label not in product.result:
+            gone |= places
+        elif label in others:
+            shared |= places
+    return gone, shared
 
 
 def _of_keys(gone: set[Place], softmaxed: frozenset[int], scores: Contract) -> set[Place]:
@@ -120,54 +123,67 @@ def _settle(
     axes: Axes,
     scores: Contract,
     query: dict[int, Axis],
-) -> Literal["provenance", "convention"]:
-    """Where nothing came from parameters, the last of several axes is the heads; some axis is the queries."""
-    known_from: Literal["provenance", "convention"] = "provenance"
+    has_row: bool,
+) -> KnownFrom:
+    """Where nothing came from parameters, the last of several axes is the heads; some axis is the queries.
+
+    ``has_row``: the queries have an axis of length 1, which is that of the one position.
+    """
+    known_from: KnownFrom = "provenance"
     heads = [place for place, role in roles.items() if role == "heads"]
     summed = frozenset().union(*(tags_of(axis) for label, axis in query.items() if label not in scores.result))
     told = PARAMETER in summed
     if not heads and not told:
-        known_from = "convention"
+        guessed = any(GUESSED in axes[at][number].tags for at, number in batch)
+        known_from = "unknown" if guessed else "convention"
         shared = [at for at, label in enumerate(scores.result) if label in scores.left and label in scores.right]
         of_last = [place for place in batch if place[0] == shared[-1]] if shared else []
         queries = [place for place in free if roles[place] == "length"]
         if len(shared) >= 2:
             roles.update(dict.fromkeys(of_last, "heads"))
-        if len(queries) >= 2 and _are_groups(queries, shared, roles):
-            roles[queries[-1]] = "heads"
+        if shared:
+            roles.update(dict.fromkeys(_groups(queries, batch, axes, has_row), "heads"))
     if "length" not in roles.values():
         # Learned queries, or one query a call: the last of the axes that only queries have.
         candidates = [place for place in free if place not in batch]
-        if candidates and not _one_row(axes, scores, free):
-            roles[_apart(candidates, axes, summed)[-1]] = "length"
+        other = _apart(candidates, axes, summed)
+        # The query's own axes: beside data, those of parameters are features of the scores, whatever they count.
+        made = all(FEATURE in tags_of(query[scores.result[at]]) for at, _ in candidates)
+        if candidates and ((other and not has_row) or not (made and _asks_positions(roles, axes))):
+            roles[(other or candidates)[-1]] = "length"
     return known_from
+
+
+def _groups(queries: list[Place], batch: list[Place], axes: Axes, has_row: bool) -> list[Place]:
+    """Which query axis is a group of heads that share a key: one of the axis that the keys' heads are of, or the last.
+
+    Tags are the same where one axis of the user's was split. A query axis that is alone is a group beside the row only.
+    """
+    numbered = {tag for at, number in batch for tag in axes[at][number].tags if "." in tag}
+    split = [place for place in queries if numbered & axes[place[0]][place[1]].tags]
+    if len(queries) == 2:
+        return split if len(split) == 1 else queries[-1:]
+    return split if has_row and len(queries) == 1 else []
+
+
+def _asks_positions(roles: dict[Place, Role], axes: Axes) -> bool:
+    """Whether the keys are positions: then an axis of features that only the query has is groups of heads."""
+    keys = [axes[at][number] for (at, number), role in roles.items() if role == "last"]
+    return all(atom.length == 1 or has_data((atom,)) for atom in keys)
 
 
 def _apart(places: list[Place], axes: Axes, summed: frozenset[str]) -> list[Place]:
     """Those that are of other parameters than the vectors, which heads are cut from; all if that tells nothing."""
     names: tuple[Callable[[str], str], ...] = (lambda tag: tag, lambda tag: tag.partition(".")[0])
+    known = {tag for tag in summed if "." in tag}
+    if not known:
+        return places
     for name in names:  # of the same axis of a parameter, or else of the same parameter
-        known = {name(tag) for tag in summed if "." in tag}
-        other = [place for place in places if not known & {name(tag) for tag in axes[place[0]][place[1]].tags}]
+        own = set(map(name, known))
+        other = [place for place in places if not own & {name(tag) for tag in axes[place[0]][place[1]].tags}]
         if 0 < len(other) < len(places):
             return other
-    return places
-
-
-def _are_groups(queries: list[Place], shared: list[int], roles: dict[Place, Role]) -> bool:
-    """Whether one of two query axes is a group of heads that share a key: they are not told apart by data here."""
-    return len(queries) == 2 and bool(shared)
-
-
-def _one_row(axes: Axes, scores: Contract, free: list[Place]) -> bool:
-    """Whether the queries have an axis of length 1, which has no atoms."""
-    places = {place[0] for place in free}
-    only_query = [
-        at
-        for at, label in enumerate(scores.result)
-        if (label in scores.left) != (label in scores.right) and not axes[at] and at not in places
-    ]
-    return bool(only_query)
+    return places if other else []
 
 
 def layouts_of(follower: Follower, arrival: Arrival, roles: Roles) -> dict[Kind, Layout] | None:

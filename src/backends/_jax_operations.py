@@ -83,7 +83,7 @@ RANDOM = frozenset(
     }
 )
 # The output has the input's axes, each number depending on several along some of them.
-SAME_AXES = frozenset({"cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "rev", "sort"})
+SAME_AXES = frozenset({"cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "fft", "rev", "sort"})
 _ATTENTION_WORDS = ("attention", "flash", "splash", "mha", "sdpa")
 Axis = tuple[int, int] | None
 Inputs = tuple[Value, ...]
@@ -114,10 +114,11 @@ def _opaque(equation: Any, inputs: Inputs, outputs: Inputs) -> Opaque:
     """An operation that is not followed, by the most telling name it has."""
     primitive, params = equation.primitive.name, equation.params
     if primitive in SAME_AXES or (primitive.startswith("cum") and inputs[0].shape == outputs[0].shape):
-        return Opaque(primitive, tuple(_all_axes(place, value) for place, value in enumerate(outputs)))
-    if primitive == "top_k":
-        axes: tuple[Axis, ...] = (*_all_axes(0, inputs[0])[:-1], None)
-        return Opaque(primitive, (axes,) * len(outputs))
+        # Numbers that were counted only, as those of an argsort, are where the first array's come to lie.
+        places = (0 if _is_filled(one) else place for place, one in enumerate(inputs[: len(outputs)]))
+        return Opaque(primitive, tuple(_all_axes(place, value) for place, value in zip(places, outputs, strict=True)))
+    if primitive == "top_k" or primitive.startswith("reduce_window"):
+        return Opaque(primitive, (_all_axes(0, inputs[0]),) * len(outputs))
     own = _own_name(params)
     told = f"{primitive} {own}".lower()
     return Opaque(f"{primitive} {own}".strip(), fused_attention=any(word in told for word in _ATTENTION_WORDS))
@@ -133,6 +134,13 @@ def _own_name(params: Any) -> str:
         if about is not None:
             return str(about.func_src_info).split(" ")[0]
     return ""
+
+
+def _is_filled(value: Value) -> bool:
+    """Whether numbers are counted or the same everywhere, so that their axes are of nothing yet."""
+    while value.node is not None and len(value.node.inputs) == 1 and not isinstance(value.node.operation, Opaque):
+        value = value.node.inputs[0]
+    return value.origin == "constant" if value.node is None else value.node.operation == Fill()
 
 
 def _all_axes(place: int, value: Value) -> tuple[Axis, ...]:
@@ -255,7 +263,23 @@ def _scatter(params: Any, inputs: Inputs, output: Value) -> Made:
     operand, updates = inputs[0], inputs[2]
     if len(operand.shape) == len(updates.shape):
         return Update(), (operand, updates)
-    return Opaque("scatter", (_all_axes(0, operand),)), inputs
+    into = _scattered(params["dimension_numbers"], operand, updates) if _is_filled(operand) else _all_axes(0, operand)
+    return Opaque("scatter", (into,)), inputs
+
+
+def _scattered(numbers: Any, operand: Value, updates: Value) -> tuple[Axis, ...]:
+    """Where each axis of an empty array is in the rows that are written or summed into it."""
+    batching = tuple(getattr(numbers, "operand_batching_dims", ()))
+    gone = {*numbers.inserted_window_dims, *batching}
+    windows = [axis for axis in range(len(operand.shape)) if axis not in gone]
+    axes: dict[int, Axis] = {
+        axis: (2, place) if updates.shape[place] == operand.shape[axis] else None
+        for axis, place in zip(windows, numbers.update_window_dims, strict=True)
+    }
+    rows = [place for place in range(len(updates.shape)) if place not in numbers.update_window_dims]
+    if len(rows) == len(gone):
+        axes.update((axis, (2, place)) for axis, place in zip(sorted(gone), rows, strict=True))
+    return tuple(axes.get(axis) for axis in range(len(operand.shape)))
 
 
 def _select_n(params: Any, inputs: Inputs, output: Value) -> Made:

@@ -51,7 +51,20 @@ OTHER_ELEMENTWISE = frozenset(
 # The output has the first input's axes; what the others hold says nothing of axes.
 FIRST_INPUT = frozenset({"MatrixBandPart", "FakeQuantWithMinMaxVars", "FusedBatchNormV3", "LRN", "Dequantize"})
 # The output has the first input's axes, each number depending on several along some of them.
-SAME_AXES = frozenset({"Cumprod", "Cumsum", "CumulativeLogsumexp", "Reverse", "ReverseV2", "Roll", "ReverseSequence"})
+SAME_AXES = frozenset(
+    {
+        *("Cumprod", "Cumsum", "CumulativeLogsumexp", "Reverse", "ReverseV2", "Roll", "ReverseSequence"),
+        *("TopK", "TopKV2", "FFT", "FFT2D", "IFFT", "IFFT2D", "RFFT", "RFFT2D", "IRFFT", "IRFFT2D"),
+        *("ExtractImagePatches", "SpaceToDepth", "DepthToSpace", "SpaceToBatchND", "BatchToSpaceND"),
+        *("ResizeArea", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "ScaleAndTranslate"),
+        *("MaxPool", "MaxPoolV2", "MaxPool3D", "AvgPool", "AvgPool3D"),
+    }
+)
+# Which input is the data, which is the kernel, and which axis of a kernel becomes the channels.
+_CONVOLUTIONS = {
+    **dict.fromkeys(("Conv", "Conv2D", "Conv3D"), (0, 1, -1)),
+    **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), (2, 1, -2)),
+}
 REDUCTIONS = {
     **{"Sum": "sum", "Max": "max", "Min": "min", "Mean": "mean", "Prod": "prod", "All": "and", "Any": "or"},
     **{"ArgMax": "argmax", "ArgMin": "argmin", "EuclideanNorm": "norm"},
@@ -73,7 +86,6 @@ _RANDOM = (
     "Multinomial",
 )
 UPDATES = frozenset({"TensorScatterUpdate", "TensorScatterAdd", "XlaDynamicUpdateSlice", "InplaceUpdate"})
-_CONVOLUTIONS = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool")
 _ATTENTION_WORDS = ("attention", "flash", "fmha", "mha", "sdpa")
 Values = tuple[Value, ...]
 
@@ -102,7 +114,7 @@ def add_operations(
     elif outputs:
         made = _single(operation, inputs, outputs, numbers)
         if made is None:
-            made = _opaque(kind, inputs, outputs), inputs
+            made = _opaque(operation, inputs, outputs), inputs
         graph.add(made[0], made[1], outputs, scope=scope)
 
 
@@ -135,16 +147,25 @@ def _reduced(operation: Any, inputs: Values, numbers: Sequence[Array | None]) ->
     return Reduce(REDUCTIONS[operation.type], axes, keeps), inputs[:1]
 
 
-def _opaque(kind: str, inputs: Values, outputs: Values) -> Opaque:
+def _opaque(operation: Any, inputs: Values, outputs: Values) -> Opaque:
     """An operation that is not followed, with the axes that it leaves alone."""
-    if kind in SAME_AXES or kind.startswith(_CONVOLUTIONS):
-        rank = len(inputs[0].shape)
-        same = tuple((0, axis) for axis in range(rank))
-        return Opaque(kind, tuple(same if len(one.shape) == rank else () for one in outputs))
-    if kind in ("TopK", "TopKV2", "OneHot"):
-        kept = tuple((0, axis) for axis in range(len(inputs[0].shape) - (kind != "OneHot")))
-        return Opaque(kind, ((*kept, None),) * len(outputs))
+    kind, same = operation.type, tuple((0, axis) for axis in range(len(inputs[0].shape))) if inputs else ()
+    if kind in SAME_AXES or kind.startswith("DepthwiseConv2dNative"):
+        return Opaque(kind, tuple(same if len(one.shape) == len(same) else () for one in outputs))
+    if kind in _CONVOLUTIONS:
+        return Opaque(kind, (_convolved(operation, inputs),))
+    if kind == "OneHot":
+        return Opaque(kind, ((*same, None),))
     return Opaque(kind, fused_attention=any(word in kind.lower() for word in _ATTENTION_WORDS))
+
+
+def _convolved(operation: Any, inputs: Values) -> tuple[tuple[int, int], ...]:
+    """The axes of a convolution: those of the data, but for the channels, which the kernel gives."""
+    data, kernel, channels = _CONVOLUTIONS[operation.type]
+    rank = len(inputs[data].shape)
+    where = 1 if operation.get_attr("data_format").startswith((b"NC", b"CHANNELS_FIRST")) else rank - 1
+    made = (kernel, channels % len(inputs[kernel].shape))
+    return tuple(made if axis == where else (data, axis) for axis in range(rank))
 
 
 def _from_ragged(operation: Any, inputs: Values, output: Value, numbers: Sequence[Array | None]) -> Made:
