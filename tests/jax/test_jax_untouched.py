@@ -148,6 +148,18 @@ def test_what_a_function_closes_over_is_never_out_of_date() -> None:
     assert np.abs(np.asarray(after[0].weights) - before).max() > 1e-3
 
 
+def test_mappings_that_a_function_closes_over_keep_their_order() -> None:
+    """JAX sorts the keys of what it is given; a function that goes through its own must find them as they are."""
+    weights = [{name: jax.random.normal(jax.random.key(at), (8, 8)) for at, name in enumerate(("q", "k", "b"))}]
+    x = jax.random.normal(jax.random.key(3), (2, 5, 8))
+
+    def call(x: Any) -> Any:
+        query, key, value = (x @ weights[0][name] for name in weights[0])
+        return jax.nn.softmax(query @ key.swapaxes(-1, -2)) @ value
+
+    np.testing.assert_allclose(attncore.trace(call, x).output, jax.jit(call)(x), rtol=0, atol=1e-5)
+
+
 def test_python_numbers_are_part_of_the_program() -> None:
     """Another number is another program, as for `jax.jit` with static arguments."""
 
