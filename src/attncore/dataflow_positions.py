@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attncore.dataflow import Elementwise, Node, Softmax, Value
-from attncore.dataflow_axes import FEATURE, PARAMETER
+from attncore.dataflow_atoms import FEATURE, PARAMETER
 from attncore.dataflow_provenance import Provenance, ancestors_of, has_data
 from attncore.dataflow_roles import Roles, position_tags
 from attncore.dataflow_sites import Kind, Layout

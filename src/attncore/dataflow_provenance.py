@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from attncore.dataflow import Contract, Fill, Graph, Node, Opaque, Reduce, Region, Update, Value
-from attncore.dataflow_axes import DATA, PARAMETER, STATE, Atom, Axes, merged, single, transferred
+from attncore.dataflow_atoms import DATA, PARAMETER, STATE, Atom, Axes, merged, single
+from attncore.dataflow_axes import transferred
 
 _TURNS = 4
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attncore.dataflow import Contract
-from attncore.dataflow_axes import DATA, FEATURE, GUESSED, PARAMETER, STATE, Atom, Axes, Axis, tags_of
+from attncore.dataflow_atoms import DATA, FEATURE, GUESSED, PARAMETER, STATE, Atom, Axes, Axis, tags_of
 from attncore.dataflow_provenance import Provenance, has_data
 from attncore.dataflow_sites import Kind, Layout, Part, Role
 from attncore.dataflow_stages import Arrival, Follower

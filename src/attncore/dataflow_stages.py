@@ -29,7 +29,8 @@ from attncore.dataflow import (
     Value,
     number_of,
 )
-from attncore.dataflow_axes import Atom, Axes, placed, transferred
+from attncore.dataflow_atoms import Atom, Axes, placed
+from attncore.dataflow_axes import transferred
 from attncore.dataflow_provenance import Provenance, is_fixed_number, is_random
 
 Stage = Literal["scores", "peak", "exp", "total", "log total", "inverse", "log weights", "weights"]

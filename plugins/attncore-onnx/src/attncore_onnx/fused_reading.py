@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Reshape, Slice, Transpose, Value
-from attncore.dataflow_axes import PARAMETER, tags_of
+from attncore.dataflow_atoms import PARAMETER, tags_of
 from attncore.dataflow_provenance import Provenance, parameters_of
 from attncore.dataflow_sites import Rejection, ScoreSteps, Site
 from attncore.dataflow_stages import SINK
