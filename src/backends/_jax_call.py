@@ -8,11 +8,13 @@ from typing import Any
 
 import jax
 
+from attncore.arrays import Array
 from attncore.dataflow import Origin
 
 from ._jax_callable import Ordered, Target, argument_names, target_of
 from ._jax_changes import Modules
-from ._jax_trees import Path, holds_arrays, is_array, is_nnx_module, key_name, path_name
+from ._jax_constants import key_of, stays_numpy
+from ._jax_trees import Input, Path, holds_arrays, is_array, is_nnx_module, key_name, path_name
 
 # What people call their arguments. Only where a name says nothing, the kind of argument decides.
 _PARAMETERS = frozenset({"params", "param", "parameters", "variables", "weights", "theta", "state", "model", "module"})
@@ -31,22 +33,11 @@ _VECTORS = frozenset({"q", "k", "v", "query", "key", "value", "memory", "feature
 _MODULE_LIBRARIES = ("flax", "equinox", "haiku", "penzai.nn", "penzai.models")
 
 
-@dataclass(frozen=True)
-class Input:
-    """What an array that goes into the program is called, and what it is.
-
-    ``other_names`` are those of further arguments for which the very same array was given.
-    """
-
-    name: str
-    origin: Origin
-    other_names: tuple[str, ...] = ()
-
-
 @dataclass
 class Call:
     """The arrays of one call and how to run it on others of the same shapes.
 
+    ``held`` are the numpy arrays of the model, which are no arguments of the program, and so a part of its ``key``.
     ``key`` is equal for calls that the same compiled program serves; None where that cannot be told.
     """
 
@@ -56,6 +47,7 @@ class Call:
     run: Callable[[Sequence[Any]], tuple[Any, Any]]
     key: Any
     modules: Modules
+    held: list[tuple[Array, Input]]
 
     def bring_up_to_date(self, changes: tuple[Any, Any]) -> None:
         """Give the user's own modules what the call changed."""
@@ -68,12 +60,14 @@ class Call:
 class _Leaves:
     """What a tree of arguments is made of, in its own order; arrays by their place, modules of nnx together.
 
-    ``array_places`` has for each place of an array in the tree its number in ``arrays``.
+    ``array_places`` has for each place of an array in the tree its number in ``arrays``. Numpy arrays of the model are
+    in ``static``, and in ``held`` with what they are.
     """
 
     arrays: list[Any] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
     static: list[Any] = field(default_factory=list)
+    held: list[tuple[Array, Input]] = field(default_factory=list)
     array_places: list[tuple[int, int]] = field(default_factory=list)
     modules: list[Any] = field(default_factory=list)
     module_places: list[int] = field(default_factory=list)
@@ -126,7 +120,7 @@ def call_of(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Cal
         return output, (modules.changes(merged), own)
 
     key = _key(target, structure, leaves, modules)
-    return Call(target, leaves.arrays, leaves.inputs, run, key, modules)
+    return Call(target, leaves.arrays, leaves.inputs, run, key, modules, leaves.held)
 
 
 def _sort_leaf(leaves: _Leaves, place: int, path: Path, leaf: Any, arguments: Mapping[Any, Input]) -> None:
@@ -134,6 +128,10 @@ def _sort_leaf(leaves: _Leaves, place: int, path: Path, leaf: Any, arguments: Ma
     if is_nnx_module(leaf):
         leaves.modules.append(leaf)
         leaves.module_places.append(place)
+    elif path[0].idx == 0 and stays_numpy(leaf):
+        leaves.static[-1] = leaf
+        if leaf.ndim:
+            leaves.held.append((leaf, _input(path, leaf, arguments)))
     elif is_array(leaf):
         leaves.array_places.append((place, leaves.add(leaf, _input(path, leaf, arguments))))
     else:
@@ -210,7 +208,7 @@ def _has_tokens(tree: Any) -> bool:
 def _key(target: Target, structure: Any, leaves: _Leaves, modules: Modules) -> Any:
     """What a compiled program depends on; None when something in it has no hash."""
     types = tuple(jax.typeof(array) for array in leaves.arrays)
-    static = tuple((type(leaf), leaf) for leaf in leaves.static)
+    static = tuple(key_of(leaf) for leaf in leaves.static)
     given = (tuple(leaves.inputs), tuple(leaves.array_places))
     settings = tuple(getattr(jax.config, name) for name in _SETTINGS)
     key = (target.identity, structure, static, types, given, modules.structure, settings)

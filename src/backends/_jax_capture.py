@@ -33,12 +33,8 @@ def record(call: Call, options: CaptureOptions) -> tuple[Recorded, Any]:
     runner, arrays, found = _run(made, plans, call, options.grad)
     output = made.shape.output(arrays)
     call.bring_up_to_date(made.shape.changed(arrays))
-    data = [
-        (name, array)
-        for one, array in zip(call.inputs, call.arrays, strict=True)
-        if one.origin == "data"
-        for name in (one.name, *one.other_names)
-    ]
+    given = [*zip(call.inputs, call.arrays, strict=True), *((one, array) for array, one in call.held)]
+    data = [(name, array) for one, array in given if one.origin == "data" for name in (one.name, *one.other_names)]
     return Recorded(made, plans, found, runner, data, call.target.label), output
 
 

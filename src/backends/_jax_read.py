@@ -12,9 +12,11 @@ from jax.extend import core
 
 from attncore.dataflow import Graph, Origin, Region, Value
 
+from ._jax_constants import HeldArrays
 from ._jax_operations import add_operations
 from ._jax_private import name_stack, scan_counts
 from ._jax_program import Body, Program, Step
+from ._jax_trees import Input
 
 # Primitives that call a function with their own inputs and give back what it gives back.
 CALLS = frozenset(
@@ -43,18 +45,18 @@ _WRAPPER = re.compile(r"[A-Za-z_]\w*\((.*)\)")
 _NOT_A_NAME = re.compile(r"\(|\)|->|^\.\.\.|^$")
 
 
-def read_program(closed: Any, inputs: Sequence[tuple[str, Origin]]) -> Program:
+def read_program(closed: Any, inputs: Sequence[Input], held: HeldArrays) -> Program:
     """The program of a closed jaxpr.
 
     Args:
         closed: what `jax.make_jaxpr` gives.
-        inputs: name and origin of each of its inputs.
+        inputs: what each of its inputs is.
+        held: what the model holds besides.
     """
     values = [
-        value_of(variable.aval, origin, name)
-        for variable, (name, origin) in zip(closed.jaxpr.invars, inputs, strict=True)
+        value_of(variable.aval, one.origin, one.name) for variable, one in zip(closed.jaxpr.invars, inputs, strict=True)
     ]
-    reader = _Reader()
+    reader = _Reader(held)
     body = reader.body(closed.jaxpr, closed.consts, values, "")
     return Program(body, reader.constants, reader.literals)
 
@@ -67,7 +69,8 @@ def value_of(aval: Any, origin: Origin = "result", name: str = "") -> Value:
 class _Reader:
     """Collects the arrays that the program closed over while it is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: HeldArrays) -> None:
+        self._held = held
         self.constants: dict[Value, Any] = {}
         self.literals: dict[Value, Any] = {}
 
@@ -88,8 +91,10 @@ class _Reader:
 
     def _closed_over(self, aval: Any, array: Any) -> Value:
         """A value for an array that the function closed over; numbers with a fraction were learned, most likely."""
+        told = self._held.known(array)
         learned = len(getattr(aval, "shape", ())) > 0 and jax.numpy.issubdtype(aval.dtype, jax.numpy.floating)
-        value = value_of(aval, "parameter" if learned else "constant")
+        unnamed = Input("", "parameter" if learned else "constant")
+        value = value_of(aval, (told or unnamed).origin, (told or unnamed).name)
         value.constant = _few_numbers(array)
         self.constants[value] = array
         return value

@@ -15,6 +15,7 @@ from attncore.dataflow_turns import Ancestry
 from attncore.errors import UnsupportedModelError
 
 from ._jax_call import Call
+from ._jax_constants import HeldArrays
 from ._jax_program import Program, Step
 from ._jax_read import read_program
 from ._jax_trees import is_array
@@ -97,7 +98,9 @@ def _known_for(anchor: Any) -> OrderedDict[Any, Traced] | None:
 
 def _may_be_kept(call: Call, made: Traced) -> bool:
     """Whether the program still holds when it is called again: arrays that a function picked up may be others then."""
-    return call.target.frozen or all(array.size <= _LARGE for array in made.program.constants.values())
+    # What has a name is the model's own, and a part of the key.
+    others = (array for value, array in made.program.constants.items() if not value.name)
+    return call.target.frozen or all(array.size <= _LARGE for array in others)
 
 
 def _trace(call: Call) -> Traced:
@@ -120,7 +123,7 @@ def _trace(call: Call) -> Traced:
             f"JAX cannot trace this function, as jax.jit could not compile it either: {reason} Where it branches on "
             "the values of an array, use jax.lax.cond or jnp.where, or give that argument as a Python number"
         ) from error
-    program = read_program(closed, [(one.name, one.origin) for one in call.inputs])
+    program = read_program(closed, call.inputs, HeldArrays(call.held))
     graph = program.body.graph
     repeated = [place for place, one in enumerate(call.inputs) if one.other_names]
     return Traced(program, find_attention(graph, repeated), Ancestry(graph), shapes[0])

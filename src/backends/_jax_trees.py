@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
+from attncore.dataflow import Origin
+
 Path = tuple[Any, ...]
 # What wrappers call the function that they hold.
 _WRAPPED = frozenset({"fun", "_fun", "__wrapped__"})
+
+
+@dataclass(frozen=True)
+class Input:
+    """What an array that goes into the program is called, and what it is.
+
+    ``other_names`` are those of further arguments for which the very same array was given.
+    """
+
+    name: str
+    origin: Origin
+    other_names: tuple[str, ...] = ()
 
 
 def is_array(leaf: Any) -> bool:

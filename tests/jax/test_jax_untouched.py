@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,6 +147,67 @@ def test_what_a_function_closes_over_is_never_out_of_date() -> None:
     after = attncore.trace(call, x)
     np.testing.assert_allclose(after.output, jax.jit(attend)(blocks["attention"], x), rtol=0, atol=1e-6)
     assert np.abs(np.asarray(after[0].weights) - before).max() > 1e-3
+
+
+TABLE = np.arange(24)
+KINDS = np.array(["self", "cross"])
+
+
+def with_tables(blocks: Any, x: Any) -> Any:
+    """A model with numpy's own functions of numpy's arrays, in its type and its 64 bits."""
+    assert isinstance(TABLE, np.ndarray)
+    assert KINDS[0] == "self"
+    scale = float(np.asarray(TABLE)[3] * 10**12 / 1e12)
+    return model(blocks, x * scale + jnp.asarray(np.sin(TABLE), jnp.float32))
+
+
+class WithTable(eqx.Module):
+    """The same with the table as a field, which `eqx.filter_jit` leaves as it is."""
+
+    blocks: Any
+    table: np.ndarray[Any, Any]
+
+    def __call__(self, x: Any) -> Any:
+        return model(self.blocks, x * 3 + np.sin(self.table).astype(np.float32))
+
+
+def test_arrays_of_numpy_that_a_model_holds_stay_numpy() -> None:
+    """What the model does with them before JAX comes in is as without a capture."""
+    blocks, x = model_parameters(2), hidden()
+    expected = jax.jit(with_tables)(blocks, x)
+    trace = attncore.trace(with_tables, (blocks, x))
+    np.testing.assert_array_equal(trace.output, expected)
+    held = attncore.trace(WithTable(blocks, np.arange(24.0)), x)
+    np.testing.assert_allclose(held.output, expected, rtol=0, atol=1e-5)
+    for one, other in zip(trace, held, strict=True):
+        np.testing.assert_allclose(one.weights, other.weights, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_weights_in_numpy_have_their_names(kind: Any) -> None:
+    """As they are, or as a part of one array; a second capture sees what is in them by then."""
+    weights = jax.tree.map(lambda array: np.array(array, kind), model_parameters(2))
+    stacked = {"attention": {"fused": np.array(jax.random.normal(jax.random.key(5), (4, 24, 24)), np.float32)}}
+    x, traced = hidden(), 0
+
+    def call(x: Any) -> Any:
+        nonlocal traced
+        traced += 1
+        return model(weights, x)
+
+    def fused(x: Any) -> Any:
+        query, key, value = (x @ part for part in stacked["attention"]["fused"][1:])
+        return jax.nn.softmax(query @ key.swapaxes(-1, -2)) @ value
+
+    trace = attncore.trace(call, x)
+    assert [one.name for one in trace] == ["weights/0/attention", "weights/1/attention"]
+    np.testing.assert_array_equal(attncore.trace(call, x).output, trace.output)
+    assert traced == 1
+    weights[0]["attention"]["query"] = weights[0]["attention"]["query"] * 2
+    after = attncore.trace(call, x)
+    np.testing.assert_allclose(after.output, jax.jit(model)(weights, x), rtol=0, atol=1e-5)
+    assert np.abs(np.asarray(after[0].weights) - np.asarray(trace[0].weights)).max() > 1e-3
+    assert attncore.trace(fused, x)[0].name == "stacked/attention"
 
 
 def test_mappings_that_a_function_closes_over_keep_their_order() -> None:
