@@ -6,7 +6,6 @@ import codecs
 import json
 import shutil
 import sys
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from attncore.rendering import Rendered
-
-# Control and format characters (these can turn the direction of a line), surrogates, and separators of lines.
-_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-# Part of words and of emoji.
-_JOINERS = "\u200c\u200d"
+from attncore.signs import visible
 
 
 @contextmanager
@@ -30,19 +25,6 @@ def working(what: str) -> Iterator[None]:
     # A name may hold what rich would take for markup.
     with Console(stderr=True).status(Text(visible(what))):
         yield
-
-
-def visible(text: str) -> str:
-    """``text`` with a sign for each character that controls a terminal, since files and names come from anybody."""
-    return "".join(_visible(character) for character in text)
-
-
-def _visible(character: str) -> str:
-    if character == "\n" or character in _JOINERS or unicodedata.category(character) not in _UNSEEN:
-        return character
-    code = ord(character)
-    # U+2400 and on are pictures of the control characters, in their order.
-    return chr(0x2400 + code) if code < 0x20 else f"‹U+{code:04X}›"
 
 
 def say(text: str) -> None:

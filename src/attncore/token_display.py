@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
+
+from attncore.signs import sign_of
 
 _SPECIAL = re.compile(
     r"\[[A-Z]+\d*\]|<\|[^|]*\|>|<｜[^｜]*｜>|</?s>|<(?:pad|unk|mask|bos|eos|cls|sep|extra_id_\d+)>", re.IGNORECASE
@@ -12,7 +15,7 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # A character has at most four bytes, so that at most three of them stand alone.
 _LONGEST_PIECE = 3
 _STRAY = "".join(map(chr, range(0xDC80, 0xDD00)))  # what Python makes of bytes that are no UTF-8
-_VISIBLE = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "␣", "": "∅"}
+_EMPTY = {" ": "␣", "": "∅"}
 
 
 def _byte_of_character() -> dict[str, int]:
@@ -57,9 +60,7 @@ def _readable(token: str, byte_level: bool) -> str:
     byte = _BYTE.fullmatch(text)
     if byte and int(byte.group(1), 16) < 0x80:
         text = chr(int(byte.group(1), 16))
-    if text in _VISIBLE:
-        return _VISIBLE[text]
-    return "".join(map(_visible, text))
+    return _EMPTY[text] if text in _EMPTY else "".join(map(_visible, text))
 
 
 def _are_bytes(tokens: Sequence[str]) -> bool:
@@ -99,9 +100,4 @@ def _decoded(spelled: str) -> str:
 
 
 def _visible(character: str) -> str:
-    if character in "\n\r\t":
-        return _VISIBLE[character]
-    code = ord(character)
-    if code < 0x20 or code == 0x7F:
-        return "␡" if code == 0x7F else chr(0x2400 + code)
-    return f"‹U+{code:04X}›" if 0x80 <= code <= 0x9F else character
+    return sign_of(character) if unicodedata.category(character) == "Cc" else character

@@ -7,12 +7,14 @@ from functools import lru_cache
 
 from rich.cells import cell_len
 
+from attncore.signs import UNSEEN, sign_of
+
 # Emoji joined by U+200D, or given a style by U+FE00 to U+FE0F, are one glyph in some terminals and several in others;
 # without these they are as wide everywhere as rich counts them.
 _DROPPED = frozenset("\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
-_NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥", "\x7f": "␡", "\u2028": "⏎", "\u2029": "⏎", "\u00a0": " ", "\u00ad": "-"}
-# Control, format (these include marks that turn the direction of a whole line), surrogate, private and unassigned.
-_REPLACED = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_PLAIN = {"\u00a0": " ", "\u00ad": "-"}
+# What cannot be seen, and private and unassigned characters, whose width nobody knows.
+_REPLACED = UNSEEN | {"Co", "Cn"}
 _RIGHT_TO_LEFT = frozenset(("R", "AL", "AN"))
 _MOST_COMBINING = 3
 LEFT_TO_RIGHT_MARK = "\u200e"
@@ -43,12 +45,9 @@ def clean(text: str) -> str:
 def _shown(character: str) -> str:
     if character in _DROPPED:
         return ""
-    if character in _NAMED:
-        return _NAMED[character]
-    if unicodedata.category(character) not in _REPLACED:
-        return character
-    # U+2400 and on are pictures of the control characters, in their order.
-    return chr(0x2400 + ord(character)) if ord(character) < 0x20 else "�"
+    if character in _PLAIN:
+        return _PLAIN[character]
+    return sign_of(character, "�") if unicodedata.category(character) in _REPLACED else character
 
 
 def glyphs_of(text: str) -> list[str]:
