@@ -27,6 +27,10 @@ pytestmark = pytest.mark.usefixtures("cli_folder")
         (["show", "saved.attn.safetensors", "-r", "terminl"], r'no renderer "terminl" (did you mean "terminal"?)'),
         (["show", "saved.attn.safetensors", "-O", "colour=1"], r'no option "colour" (did you mean "color"?)'),
         (["show", "saved.attn.safetensors", "-v", "head", "--layer", "9"], r"no attention layer matches 9"),
+        (
+            ["show", "saved.attn.safetensors", "-r", "page", "-O", "size=x", "-s", "f.html"],
+            r'renderer "page" of attncore-np 1 raised TypeError: can only concatenate str (not "int") to str; attncore',
+        ),
         (["show", "saved.attn.safetensors", "--save", "picture.pdf"], r'cannot be saved as ".pdf"'),
         (["trace", "cli_models:raising", "x", "-o", "f"], r"raised RuntimeError: no weights here"),
         (["trace", "cli_models:rasing", "x", "-o", "f"], r'has no "rasing" (did you mean "raising"?)'),
@@ -146,3 +150,23 @@ def test_show_says_when_a_terminal_cannot_show_it(saved: Path) -> None:
     result = run("show", str(saved), "-r", "page")
     assert result.exit_code == 1
     assert 'renderer "page" draws text/html, which a terminal cannot show; give --save FILE' in result.stderr
+
+
+@pytest.mark.parametrize("asked", [["--debug"], []])
+def test_a_traceback_is_shown_when_it_is_asked_for(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an option or the environment, for a report; the sentence comes last, and nothing in it controls a terminal."""
+    if not asked:
+        monkeypatch.setenv("ATTNCORE_DEBUG", "1")
+    result = run(*asked, "info", "no\x1b[31mwhere")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("Traceback (most recent call last)")
+    assert "storage.py" in result.stderr
+    assert result.stderr.endswith("FileNotFoundError: no file no␛[31mwhere\n\nattncore: no file no␛[31mwhere\n")
+
+
+def test_the_traceback_has_what_a_strangers_code_raised() -> None:
+    """Where in a factory it was, which the sentence alone does not say."""
+    result = run("--debug", "trace", "cli_models:raising", "x", "-o", "f")
+    assert "cli_models.py" in result.stderr
+    assert "RuntimeError: no weights here" in result.stderr

@@ -6,8 +6,10 @@ Exit codes: 0 when it worked, 1 for an error that attncore explains, 2 for a wro
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
+from traceback import format_exception
 from typing import Annotated, Any
 
 import typer
@@ -23,16 +25,19 @@ from attncore.subject import place_of
 
 
 class _Commands(TyperGroup):
-    """Turns attncore's errors into a paragraph on standard error and exit code 1."""
+    """Turns attncore's errors into a paragraph on standard error and exit code 1, after a traceback if it is wanted."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with plain_warnings():
+        debug = ctx.params["debug"]
+        with nullcontext() if debug else plain_warnings():
             try:
                 return super().invoke(ctx)
             except BrokenPipeError:  # `attncore … | head`: whoever reads has had enough
                 raise
             except (AttncoreError, OSError) as error:
+                if debug:
+                    say("".join(format_exception(error)))
                 report(error)
         raise typer.Exit(1)
 
@@ -94,6 +99,12 @@ def _print_version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", envvar="ATTNCORE_DEBUG", help="Show where errors and warnings come from."
+        ),
     ] = False,
 ) -> None:
     """Take the attention out of any transformer and show it."""

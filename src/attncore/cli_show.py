@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from attncore.attention import AttentionTrace
 from attncore.cli_output import print_rendered, say
 from attncore.cli_page import is_page, show_page
 from attncore.cli_values import index_or_name
-from attncore.errors import OptionError, SelectionError
+from attncore.errors import AttncoreError, OptionError, PluginError, SelectionError, named
+from attncore.plugins import plugins
 from attncore.rendering import Rendered
 
 # Which options the terminal's views pass over; one that is no view draws with all of them.
@@ -49,18 +51,38 @@ def render(trace: AttentionTrace, asked: Asked) -> Rendered:
     """The picture that is asked for.
 
     A query that was typed as a number is the token of that text where there is no such position.
+
+    Raises:
+        PluginError: a renderer of somebody else's failed.
     """
     options = asked.options()
     _say_what_is_not_used(asked, options)
-    try:
-        return trace.render(asked.renderer, view=asked.view, **options)
-    except SelectionError as error:
-        if not isinstance(options.get("query"), int) or options["query"] == asked.more.get("query"):
-            raise
+    with _blamed(asked.renderer):
         try:
-            return trace.render(asked.renderer, view=asked.view, **options | {"query": asked.query})
-        except SelectionError:
-            raise error from None
+            return trace.render(asked.renderer, view=asked.view, **options)
+        except SelectionError as error:
+            if not isinstance(options.get("query"), int) or options["query"] == asked.more.get("query"):
+                raise
+            try:
+                return trace.render(asked.renderer, view=asked.view, **options | {"query": asked.query})
+            except SelectionError:
+                raise error from None
+
+
+@contextmanager
+def _blamed(renderer: str) -> Iterator[None]:
+    """Around a renderer's code: what a plugin's raises is told in a sentence that names it, our own is not caught."""
+    try:
+        yield
+    except (AttncoreError, OSError):
+        raise
+    except Exception as error:
+        source = plugins().renderers[renderer].distribution
+        if source.partition(" ")[0] == "attncore":
+            raise
+        raise PluginError(
+            f'renderer "{renderer}" of {source} raised {named(error)}; attncore --debug show … says where'
+        ) from error
 
 
 def _say_what_is_not_used(asked: Asked, options: Mapping[str, Any]) -> None:

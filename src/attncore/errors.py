@@ -66,3 +66,9 @@ def did_you_mean(asked: str, known: Iterable[str]) -> str:
     """A clause such as ``' (did you mean "head"?)'``, or nothing when no known name is close."""
     close = get_close_matches(asked, list(known), n=1, cutoff=0.5)
     return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def named(error: BaseException) -> str:
+    """The kind of an error and the first line that says something, of what may be pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300].rstrip('.')}" if lines else type(error).__name__

@@ -24,14 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attncore.errors import AttncoreError, did_you_mean
+from attncore.errors import AttncoreError, did_you_mean, named
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 # Long enough for a sentence, short enough to wait for.
 _NEW_TOKENS = 40
 
 
-# Tables of learned positions, as the models of transformers call them.
+# Tables of learned positions, as the models of transformers call them. The config alone does not tell: rotary models
+# have a number of positions in it too and take more, and RoBERTa's counts rows that are no positions.
 _POSITION_TABLE = re.compile(r"(^|\.)(position_embeddings?|embed_positions|wpe)$")
 # Whatever a stranger's code raises; one that ends the program must not end ours without a word.
 _ANY_ERROR = (Exception, SystemExit)
@@ -94,7 +95,7 @@ def _told(what: str) -> Iterator[None]:
     except AttncoreError:
         raise
     except _ANY_ERROR as error:
-        raise ModelLoadError(f"{what} raised {_named(error)}") from error
+        raise ModelLoadError(f"{what} raised {named(error)}") from error
 
 
 @contextmanager
@@ -111,9 +112,9 @@ def running(name: str, loaded: LoadedModel) -> Iterator[None]:
     except _ANY_ERROR as error:
         if not isinstance(loaded.inputs, tuple) or not all(isinstance(one, str) for one in loaded.inputs):
             hint = _too_long_perhaps(loaded)
-            raise ModelLoadError(f'the model "{name}" was run on the text and raised {_named(error)}{hint}') from error
+            raise ModelLoadError(f'the model "{name}" was run on the text and raised {named(error)}{hint}') from error
         raise ModelLoadError(
-            f'the model that "{name}" returned was called with the text itself and raised {_named(error)}; if it takes '
+            f'the model that "{name}" returned was called with the text itself and raised {named(error)}; if it takes '
             "something else, return (model, tokenizer), with a tokenizer of transformers, or (model, prepare), where "
             "prepare(text, text_b) gives (inputs, tokens)"
         ) from error
@@ -139,7 +140,7 @@ def _find_factory(name: str) -> Callable[[], Any]:
         found: Any = importlib.import_module(module_name)
     except _ANY_ERROR as error:
         raise ModelLoadError(
-            f'cannot import "{module_name}" for the model "{name}": {_named(error)}; it is looked for in the current '
+            f'cannot import "{module_name}" for the model "{name}": {named(error)}; it is looked for in the current '
             "folder and among the installed packages"
         ) from error
     for part in path.split("."):
@@ -253,7 +254,7 @@ def _why_not(name: str, error: Exception) -> str:
     if folder.is_dir():
         files = sorted(path.name for path in folder.iterdir())[:8]
         return (
-            f'transformers cannot load the folder "{name}": {_named(error)}; a model\'s folder has config.json, '
+            f'transformers cannot load the folder "{name}": {named(error)}; a model\'s folder has config.json, '
             f"weights and a tokenizer, and this one has: {', '.join(files) or 'nothing'}"
         )
     if folder.exists():
@@ -262,7 +263,7 @@ def _why_not(name: str, error: Exception) -> str:
             "or a file that attncore trace wrote"
         )
     return (
-        f'there is no folder "{name}" here, and loading it from the hub failed: {_named(error)}; check the spelling '
+        f'there is no folder "{name}" here, and loading it from the hub failed: {named(error)}; check the spelling '
         "and the network, or give a folder that holds the model, or your own model as package.module:factory"
     )
 
@@ -276,9 +277,3 @@ def _source_and_target(model: Any, tokenizer: Any, text: str, text_b: str | None
         labels = _tokenized(model, tokenizer, text_target=text_b)["input_ids"]
         target = model.prepare_decoder_input_ids_from_labels(labels)
     return {**inputs, "decoder_input_ids": target}
-
-
-def _named(error: BaseException) -> str:
-    """The kind of an error and the first line that says something, of what may be pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300].rstrip('.')}" if lines else type(error).__name__
