@@ -45,3 +45,11 @@ def test_a_model_of_pytorch_alone_says_so(tmp_path: Path) -> None:
     done = run_demo(tmp_path, "--backend", "jax", "--model", "smollm2")
     assert done.returncode != 0
     assert "PyTorch's alone" in done.stderr
+
+
+def test_a_text_that_is_too_long_says_so(tmp_path: Path) -> None:
+    """The model's own config says how long it may be."""
+    pytest.importorskip("jax")
+    done = run_demo(tmp_path, "--backend", "jax", "--text", "cat " * 600)
+    assert done.returncode == 1
+    assert "the text has 602 tokens and this model takes 512; give a shorter one" in done.stderr

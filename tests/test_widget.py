@@ -79,6 +79,17 @@ def test_a_widget_opens_with_what_was_asked() -> None:
     assert (plain.view, plain.heads, plain.query, plain.key) == ("head", [0, 1, 2], None, None)
 
 
+def test_a_layer_is_asked_for_by_its_own_index() -> None:
+    """As for a file, where a trace holds some layers only; what is selected is a place in it."""
+    trace = example_trace(n_layers=4).select(layers=[1, 3])
+    assert [trace.widget(layer=layer).layer for layer in (1, 3, -1)] == [0, 1, 1]
+    with pytest.raises(attncore.SelectionError, match=r"no attention layer matches 0; .* indices 1, 3"):
+        trace.widget(layer=0)
+    live.make_app(trace, token="t", hosts=("localhost",), layer=3)
+    with pytest.raises(attncore.SelectionError, match="no attention layer matches 0"):
+        live.make_app(trace, token="t", hosts=("localhost",), layer=0)
+
+
 def test_the_state_holds_the_description_and_the_viewer() -> None:
     """Everything that the page needs before its first question."""
     widget = example_trace().widget()

@@ -251,10 +251,12 @@ class AttentionTrace(Sequence[AttentionLayer]):
 
         Returns:
             The widget, whose ``view``, ``layer``, ``heads``, ``item``, ``query`` and ``key`` are what is selected on
-            the page, as places from 0; assign to them to select something else.
+            the page, as places from 0; assign to them to select something else. (The options ``layer`` and ``heads``
+            are the model's own numbers, as everywhere.)
 
         Raises:
             UnavailableError: anywidget is not installed (the extra ``notebook``).
+            SelectionError: the trace holds no such layer, head, token or batch item.
         """
         from attncore.live import make_widget
 

@@ -21,7 +21,6 @@ from attncore.cli_output import plain_warnings, print_json, print_text, report, 
 from attncore.cli_values import index_or_name, layer_selectors, numbers, renderer_options
 from attncore.errors import AttncoreError
 from attncore.storage import check_folder, load
-from attncore.subject import place_of
 
 
 class _Commands(TyperGroup):
@@ -102,9 +101,7 @@ def _root(
     ] = False,
     debug: Annotated[
         bool,
-        typer.Option(
-            "--debug", envvar="ATTNCORE_DEBUG", help="Show where errors and warnings come from."
-        ),
+        typer.Option("--debug", envvar="ATTNCORE_DEBUG", help="Show where errors and warnings come from."),
     ] = False,
 ) -> None:
     """Take the attention out of any transformer and show it."""
@@ -191,7 +188,7 @@ def serve(
     from attncore.cli_serve import run_server
 
     found = trace_of(source, text, text_b)
-    asked = {"view": view, "layer": None if layer is None else place_of(found, index_or_name(layer))}
+    asked = {"view": view, "layer": None if layer is None else index_or_name(layer)}
     options = {name: value for name, value in asked.items() if value is not None}
     run_server(found, host=host, port=port, open_page=open_page, **options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from attncore.patterns import head_statistics, strongest_pattern
 # Patterns that say something on their own; "mixed" and "broad" are what is left.
 _TELLING = ("previous token", "next token", "same token", "first token (sink)", "separator")
 _PER_PATTERN = 4
-_MINILM_POSITIONS = 512
 
 
 @dataclass(frozen=True)
@@ -89,22 +89,23 @@ def run_demo(
         if backend == "torch":
             loaded = load_transformers_model(str(folder), sentence, gguf_file=demo.gguf_file)
         else:
-            loaded = _in_another_framework(backend, sentence)
+            loaded = _in_another_framework(backend, sentence, folder)
     trace = capture_loaded(demo.module, loaded)
     _show(trace, output)
     show_page(trace.render("d3"), page_beside(output), open_page=open_page)
     return trace
 
 
-def _in_another_framework(backend: str, sentence: str) -> LoadedModel:
-    """MiniLM as the examples write it."""
+def _in_another_framework(backend: str, sentence: str, folder: Path) -> LoadedModel:
+    """MiniLM as the examples write it, with the weights in ``folder``."""
     module, install = _IN_OTHER_FRAMEWORKS[backend]
     try:
         example = import_module(module)
     except ImportError as error:
         raise ModelLoadError(f"the demo for {backend} needs {error.name}, which is not installed: {install}") from error
     loaded = LoadedModel(*example.demo(sentence))
-    check_length(len(loaded.tokens), _MINILM_POSITIONS)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    check_length(len(loaded.tokens), config["max_position_embeddings"])
     return loaded
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attncore.errors import PluginError
 from attncore.plugins import find_renderer, plugins
 from attncore.protocols import Renderer, ServerRenderer, WidgetRenderer
-from attncore.rendering import check_options
+from attncore.rendering import check_options, with_place_of_layer
 
 if TYPE_CHECKING:
     from attncore.attention import AttentionTrace
@@ -22,16 +22,17 @@ def make_widget(trace: AttentionTrace, renderer: str | None = None, **options: A
     Args:
         trace: what to show.
         renderer: the name of a renderer that makes widgets; by default the first that does.
-        **options: the renderer's own.
+        **options: the renderer's own; a number given as ``layer`` means what it means to `rendering.render`.
 
     Raises:
         PluginError: there is no such renderer, or it makes no widgets.
         OptionError: it has no such option.
+        SelectionError: the trace holds no such layer.
     """
     able = [one for one in _installed() if isinstance(one, WidgetRenderer)]
     chosen = _chosen(renderer, able, "make notebook widgets")
     check_options(chosen.name, chosen.widget, options)
-    return chosen.widget(trace, **options)
+    return chosen.widget(trace, **with_place_of_layer(trace, options))
 
 
 def make_app(
@@ -44,16 +45,17 @@ def make_app(
         renderer: the name of a renderer whose page can be served; by default the first.
         token: every path begins with it.
         hosts: the host names that requests may be for; ``"*"`` for any.
-        **options: the renderer's own.
+        **options: as for `make_widget`.
 
     Raises:
         PluginError: there is no such renderer, or its page cannot be served.
         OptionError: it has no such option.
+        SelectionError: the trace holds no such layer.
     """
     able = [one for one in _installed() if isinstance(one, ServerRenderer)]
     chosen = _chosen(renderer, able, "serve a page")
     check_options(chosen.name, chosen.app, options, given=("token", "hosts"))
-    return chosen.app(trace, token=token, hosts=hosts, **options)
+    return chosen.app(trace, token=token, hosts=hosts, **with_place_of_layer(trace, options))
 
 
 def _installed() -> Iterator[Renderer]:

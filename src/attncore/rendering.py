@@ -113,14 +113,21 @@ def render(
             f"its views are {', '.join(chosen.views)}"
         )
     check_options(chosen.name, chosen.render, options, given=("view",))
-    if "layer" in options:
-        options["layer"] = place_of(trace, options["layer"])
-    rendered = chosen.render(trace, view=view, **options)
+    rendered = chosen.render(trace, view=view, **with_place_of_layer(trace, options))
     if not isinstance(rendered, Rendered):
         raise PluginError(
             f'view "{view}" of renderer "{chosen.name}" returned a {type(rendered).__name__}; it must return a Rendered'
         )
     return rendered
+
+
+def with_place_of_layer(trace: AttentionTrace, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A renderer's options as it takes them: a layer's own index, which is what people see, as its place in ``trace``.
+
+    Raises:
+        SelectionError: the trace holds no layer of this index.
+    """
+    return {name: place_of(trace, value) if name == "layer" else value for name, value in options.items()}
 
 
 def notebook_bundle(trace: AttentionTrace) -> dict[str, Any]:
