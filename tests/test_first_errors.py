@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import attncore
+from attncore import TokenAxis
 from attncore.cli_output import command_name
 from attncore.inputs import Inputs, inputs_named
+from attncore.tokens import AxisFacts, label_axes
 
 
 @pytest.mark.parametrize("model", ["bert-base-uncased", Path("saved")])
@@ -62,3 +64,31 @@ def test_the_next_command_can_be_typed(monkeypatch: pytest.MonkeyPatch, called: 
     monkeypatch.setattr(sys, "argv", [called])
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert command_name() == said
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (str, r"returned a str for 3 ids; it must return a list with a label for each"),
+        (lambda ids: "abc", r"returned a str for 3 ids"),
+        (lambda ids: None, r"returned a NoneType for 3 ids"),
+        (lambda ids: ["a"], r"returned 1 labels for 3 ids"),
+        (lambda ids: ids.lower(), r"was called with a list of 3 token ids and raised AttributeError: .*no attribute"),
+    ],
+)
+def test_a_function_of_ids_gives_a_label_for_each(function: Any, said: str) -> None:
+    """A tokenizer's `decode` gives one text, whose letters are no labels, and its `tokenize` takes none of ids."""
+    facts = {"tokens": AxisFacts(ids=np.array([[7, 8, 9]]))}
+    axes = {"tokens": TokenAxis.of_positions("tokens", 1, 3)}
+    with pytest.raises(attncore.TokenError, match=said):
+        label_axes(axes, function, facts)
+    assert label_axes(axes, lambda ids: [b"the", "cat", None], facts)["tokens"].labels == (("the", "cat", "<9>"),)
+
+
+def test_a_token_that_is_nearly_there_is_named() -> None:
+    """An uncased tokenizer has no capitals."""
+    axis = TokenAxis("tokens", 3, (("[CLS]", "the", "cat"),))
+    with pytest.raises(
+        attncore.SelectionError, match=r'no token "The" in batch item 0 \(did you mean "the"\?\); its tokens begin'
+    ):
+        axis.find("The")

@@ -233,7 +233,7 @@ def test_tokens_are_counted() -> None:
 @pytest.mark.parametrize("tokens", [[b"a", b"b", b"c", b"d"], {"tokens": [[b"a"]]}, np.array([b"a", b"b"])])
 def test_labels_that_are_bytes_are_refused(tokens: Any) -> None:
     """As bytes, and not as rows of labels, which they could be taken for."""
-    with pytest.raises(TokenError, match=r"tokens holds bytes .*decode"):
+    with pytest.raises(TokenError, match=r"tokens holds .*bytes.* decode them"):
         AttentionTrace.from_arrays(LAYERS, tokens=tokens)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -135,8 +136,10 @@ def test_without_tokens_positions_keep_their_numbers_and_facts() -> None:
         (7, 1, r"must be a list of strings.* a int was given"),
         ([1, 2, 3, 4, 5], 1, r'axis "tokens": tokens holds 1 \(int\) and labels must be strings; .*give the tokenizer'),
         ([7, 8], 2, r"tokens holds 7 \(int\)"),
-        ([["a", "b", "c", "d", 5]], 1, r"batch item 0: every label must be a string"),
-        (["abcde", ["a"]], 2, r"batch item 0: every label must be a string"),
+        ([["a", "b", "c", "d", 5]], 1, r"tokens holds 5 \(int\) and labels must be strings"),
+        (["abcde", ["a"]], 2, r"batch item 0: 'abcde' was given for a list of labels"),
+        (SimpleNamespace(shape=(1, 5)), 1, r"SimpleNamespace was given; to have token ids turned into text, give the"),
+        ({"input_ids": [[1]]}, 1, r'names the axis "input_ids"; .* in place of the model.s inputs, give the tokenizer'),
         ([], 1, r'axis "tokens".*5 positions'),
     ],
 )

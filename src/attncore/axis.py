@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from attncore.errors import SelectionError, TokenError
+from attncore.errors import SelectionError, TokenError, did_you_mean
 
 AxisKind = Literal["text", "patch", "frame", "latent", "position"]
 Labels = tuple[tuple[str, ...], ...]
@@ -115,8 +115,9 @@ class TokenAxis:
         for position, (label, raw) in enumerate(zip(self.labels_of(item), self.raw[item], strict=True)):
             if token in (label, raw):
                 return position
+        hint = did_you_mean(token, dict.fromkeys(self.labels[item]))
         raise SelectionError(
-            f'axis "{self.name}" has no token "{token}" in batch item {item}; '
+            f'axis "{self.name}" has no token "{token}" in batch item {item}{hint}; '
             f"its tokens begin {', '.join(self.labels[item][:8])}"
         )
 

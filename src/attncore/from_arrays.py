@@ -11,7 +11,7 @@ import numpy as np
 from attncore.arrays import Array, as_numpy
 from attncore.attention import AttentionTrace
 from attncore.axis_book import AxisBook
-from attncore.errors import ArrayError, TokenError, did_you_mean
+from attncore.errors import ArrayError, did_you_mean
 from attncore.layer import AttentionLayer, LayerKind, check_not_empty
 from attncore.provenance import Provenance
 from attncore.tokens import label_axes
@@ -68,8 +68,6 @@ def build_trace(
             "no attention weights were given; pass a list of arrays (batch, heads, query, key). Hugging Face models "
             "return an empty tuple unless they run eager attention: attncore.trace(model, inputs) works with any"
         )
-    if _holds_bytes(tokens):
-        raise TokenError("tokens holds bytes and labels must be strings; decode them: [token.decode() for token in …]")
     axes = label_axes(book.axes, tokens)
     return AttentionTrace(tuple(layers), axes, provenance=Provenance("arrays", "weights given as arrays"))
 
@@ -106,15 +104,6 @@ def _layers_of(given: Mapping[str, Any], names: Iterable[str] | None, book: Axis
 def _is_output(attentions: Any) -> bool:
     """A model's output object or a mapping of fields, rather than arrays."""
     return isinstance(attentions, Mapping) or any(hasattr(attentions, argument) for argument, *_ in _GROUPS)
-
-
-def _holds_bytes(tokens: Any) -> bool:
-    """Whether some label is bytes, each of which would be taken for a row of labels."""
-    if isinstance(tokens, Mapping):
-        return any(_holds_bytes(labels) for labels in tokens.values())
-    if isinstance(tokens, list | tuple):
-        return any(_holds_bytes(label) for label in tokens)
-    return isinstance(tokens, bytes) or str(getattr(tokens, "dtype", "")).startswith("|S")
 
 
 def _fields_of(output: Any) -> dict[str, Any]:

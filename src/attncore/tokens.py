@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from attncore.axis import AxisKind, BoolArray, IntArray, Labels, TokenAxis
 from attncore.axis_book import QUERIES
-from attncore.errors import TokenError, did_you_mean
+from attncore.errors import TokenError, did_you_mean, named
 from attncore.token_display import looks_special, readable
 
 _SHOWN_AXES = 8
+_OF_IDS = "to have token ids turned into text, give the tokenizer"
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ def label_axes(
     if isinstance(tokens, Mapping) and not is_tokenizer(tokens):
         for name, labels in tokens.items():
             if name not in known:
+                advice = "; in place of the model's inputs, give the tokenizer" if "input_ids" in tokens else ""
                 raise TokenError(
                     f'tokens= names the axis "{name}"{did_you_mean(str(name), known)}; this trace has {sorted(known)}'
+                    f"{advice}"
                 )
             known[name] = _labelled(known[name], labels, facts.get(name))
         return known
@@ -136,17 +139,14 @@ def _labelled(axis: TokenAxis, labels: Any, facts: AxisFacts | None, others: str
 def _rows(axis: TokenAxis, labels: Any, others: str) -> Labels:
     """The user's strings as one row per batch item, counted."""
     if isinstance(labels, str) or not isinstance(labels, Sequence | np.ndarray):
+        advice = "; split it as the model does" if isinstance(labels, str) else ""
+        advice = f"; {_OF_IDS}" if hasattr(labels, "shape") else advice
         raise TokenError(
             f'axis "{axis.name}": tokens must be a list of strings, a list per batch item or a tokenizer; '
-            f"a {type(labels).__name__} was given{'; split it as the model does' if isinstance(labels, str) else ''}"
+            f"a {type(labels).__name__} was given{advice}"
         )
-    rows = [labels] if all(isinstance(label, str | np.str_) for label in labels) else list(labels)
-    for row in rows:
-        if not isinstance(row, str | Sequence | np.ndarray):
-            raise TokenError(
-                f'axis "{axis.name}": tokens holds {row!r} ({type(row).__name__}) and labels must be strings; '
-                "to have token ids turned into text, give the tokenizer"
-            )
+    rows = [labels] if all(isinstance(label, str) for label in labels) else list(labels)
+    _check_are_strings(axis, rows)
     if len(rows) != axis.batch:
         advice = "give a list of labels for each batch item" if len(rows) == 1 else "give one list per batch item"
         raise TokenError(
@@ -154,8 +154,8 @@ def _rows(axis: TokenAxis, labels: Any, others: str) -> Labels:
             f"{others}"
         )
     for item, row in enumerate(rows):
-        if isinstance(row, str) or not all(isinstance(label, str | np.str_) for label in row):
-            raise TokenError(f'axis "{axis.name}", batch item {item}: every label must be a string')
+        if isinstance(row, str):
+            raise TokenError(f'axis "{axis.name}", batch item {item}: {row!r} was given for a list of labels')
         if len(row) != axis.length:
             raise TokenError(
                 f'axis "{axis.name}", batch item {item}: {len(row)} tokens were given and the axis has '
@@ -163,6 +163,19 @@ def _rows(axis: TokenAxis, labels: Any, others: str) -> Labels:
                 f"or nothing to have them numbered{_of_output_ids(axis, len(row))}{others}"
             )
     return tuple(tuple(str(label) for label in row) for row in rows)
+
+
+def _check_are_strings(axis: TokenAxis, rows: Sequence[Any]) -> None:
+    """Raise where something is given for a label, or for a row of labels, that can be none."""
+    for row in rows:
+        is_row = isinstance(row, Sequence | np.ndarray) and not isinstance(row, bytes)
+        wrong = [label for label in row if not isinstance(label, str)] if is_row else [row]
+        if wrong:
+            advice = "decode them: [token.decode() for token in …]" if isinstance(wrong[0], bytes) else _OF_IDS
+            raise TokenError(
+                f'axis "{axis.name}": tokens holds {wrong[0]!r} ({type(wrong[0]).__name__}) and labels must be '
+                f"strings; {advice}"
+            )
 
 
 def _of_output_ids(axis: TokenAxis, given: int) -> str:
@@ -201,7 +214,26 @@ def _spelled(tokenizer: Any, ids: npt.NDArray[np.integer[Any]]) -> list[str]:
     elif hasattr(tokenizer, "decode_single_token_bytes"):
         spelled = [tokenizer.decode_single_token_bytes(number).decode("utf-8", "replace") for number in numbers]
     else:
-        spelled = list(tokenizer(numbers))
-        if len(spelled) != len(numbers):
-            raise TokenError(f"the tokens= function returned {len(spelled)} labels for {len(numbers)} ids")
+        spelled = _spelled_by(tokenizer, numbers)
     return [f"<{number}>" if token is None else str(token) for token, number in zip(spelled, numbers, strict=True)]
+
+
+def _spelled_by(function: Callable[[list[int]], Any], ids: list[int]) -> list[Any]:
+    """The labels that somebody's own function gives for these ids.
+
+    Raises:
+        TokenError: it fails, or returns something else than a label for each.
+    """
+    needed = "it must return a list with a label for each, as tokenizer.convert_ids_to_tokens does"
+    try:
+        spelled = function(ids)
+    except Exception as error:
+        raise TokenError(
+            f"the tokens= function was called with a list of {len(ids)} token ids and raised {named(error)}; {needed}"
+        ) from error
+    if isinstance(spelled, str | bytes) or not isinstance(spelled, Iterable):
+        raise TokenError(f"the tokens= function returned a {type(spelled).__name__} for {len(ids)} ids; {needed}")
+    labels = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in spelled]
+    if len(labels) != len(ids):
+        raise TokenError(f"the tokens= function returned {len(labels)} labels for {len(ids)} ids; {needed}")
+    return labels
