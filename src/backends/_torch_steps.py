@@ -57,14 +57,11 @@ def may_be_meant(parts: Sequence[Any], record: Record, calls: Counter[tuple[str,
 
     Which of the two the trace will have is known when all calls are.
     """
-    given = record.index, record.call
     among_all = record.index, calls[record.name, _ALL] - 1
-    meant = False
-    for numbers in dict.fromkeys((among_all, (record.growth.index, record.growth.call))):
-        record.index, record.call = numbers
-        meant = meant or may_match(parts, record)
-    record.index, record.call = given
-    return meant
+    in_a_generation = record.growth.index, record.growth.call
+    numbers = dict.fromkeys((among_all, in_a_generation))  # mostly the same, and a user's function is asked once
+    numbered = [replace(record, index=index, call=call) for index, call in numbers]
+    return any(may_match(parts, layer) for layer in numbered)
 
 
 def _goes_on(before: Record, after: Record) -> bool:
