@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attncore.axis import AxisKind, TokenAxis
 
-QUERIES = "_queries"
+QUERIES, REORDERED = "_queries", "_reordered"
 
 
 class AxisBook:
@@ -17,7 +17,8 @@ class AxisBook:
         """The name of an axis called ``stem`` with these sizes, made when it is new.
 
         Queries that are a part of the positions, ``tokens_queries``, are only counted ("query 0"): which part they are
-        is not known, and bare numbers would be those of the first positions.
+        is not known, and bare numbers would be those of the first positions. So are positions that the model put in
+        another order than it was given, ``tokens_reordered`` ("place 0").
         """
         name, number = stem, 1
         while name in self.axes and (self.axes[name].length, self.axes[name].batch) != (length, batch):
@@ -25,7 +26,8 @@ class AxisBook:
             name = f"{stem}_{number}"
         if name not in self.axes:
             made = TokenAxis.of_positions(name, batch, length, kind)
-            if stem.partition("@")[0].endswith(QUERIES):
-                made = made.replaced(labels=(tuple(f"query {place}" for place in range(length)),) * batch)
+            for ending, what in ((QUERIES, "query"), (REORDERED, "place")):
+                if stem.partition("@")[0].endswith(ending):
+                    made = made.replaced(labels=(tuple(f"{what} {place}" for place in range(length)),) * batch)
             self.axes[name] = made
         return name

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attncore.axis import AxisKind, BoolArray, IntArray, Labels, TokenAxis
-from attncore.axis_book import QUERIES
+from attncore.axis_book import QUERIES, REORDERED
 from attncore.errors import TokenError, did_you_mean, named
 from attncore.token_display import looks_special, readable
 
@@ -80,15 +80,22 @@ def _main_axis(axes: Mapping[str, TokenAxis], facts: Mapping[str, AxisFacts]) ->
     """The axis that a bare list of labels is for: the one whose token ids are known, else the first that may be text.
 
     Raises:
-        TokenError: there are several streams of tokens, so that it must be said which is meant.
+        TokenError: there are several streams of tokens, so that it must be said which is meant; or the model puts its
+            input in another order before all its layers.
     """
     if "encoder" in axes and "decoder" in axes:
         streams = {name: axes[name] for name in ("encoder", "decoder")}
         raise TokenError(_choice(streams, "encoder"))
-    whole = [name for name in axes if not name.partition("@")[0].endswith(QUERIES)]
+    in_order = [name for name in axes if not name.partition("@")[0].endswith(REORDERED)]
+    if not in_order:
+        raise TokenError(
+            "the model puts positions in another order than it was given before all its layers; "
+            + _choice(axes, next(iter(axes)))
+        )
+    whole = [name for name in in_order if not name.partition("@")[0].endswith(QUERIES)]
     known = [name for name in whole if name in facts and facts[name].ids is not None]
     maybe = [name for name in whole if axes[name].kind in ("text", "position")]
-    return next(iter((*known, *maybe, *axes)))
+    return next(iter((*known, *maybe, *in_order)))
 
 
 def _choice(axes: Mapping[str, TokenAxis], example: str) -> str:
@@ -109,7 +116,8 @@ def _all_from_tokenizer(
         name: _labelled(axis, tokenizer, facts[name]) if name in facts and facts[name].ids is not None else axis
         for name, axis in axes.items()
     }
-    if not any(fact.ids is not None for fact in facts.values()):
+    reordered = any(name.partition("@")[0].endswith(REORDERED) for name in axes)
+    if not reordered and not any(fact.ids is not None for fact in facts.values()):
         raise TokenError(
             f"tokens= is a tokenizer and the model was given no token ids that fit an axis ({_sizes(axes)}); "
             "give the labels as a list of strings, or a list per batch item"

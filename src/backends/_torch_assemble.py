@@ -27,6 +27,8 @@ from ._torch_unseen import settle_written
 
 MECHANISM = "module hooks and a torch function mode; attention found by following queries, keys and softmax outputs"
 
+MOVED = "the model puts positions in another order before this layer, so labels of its input are not those of its axes"
+
 
 def assemble(recorder: Recorder, *, tokens: Any, output: Any) -> AttentionTrace:
     """The trace of everything captured.
@@ -96,6 +98,8 @@ def _chosen(recorder: Recorder, records: list[Record]) -> list[Record]:
 
 def _layer(record: Record, stack: str | None, places: Places, shared: dict[int, Any]) -> AttentionLayer:
     query_axis, key_axis = places.axes_for(record)
+    if any(record.moved):
+        record = replace(record, notes=(*record.notes, MOVED))
     return layer_of(record, query_axis, key_axis, stack=stack, gradient=gradient_of(record), shared=shared)
 
 

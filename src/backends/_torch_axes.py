@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attncore.axis import AxisKind
-from attncore.axis_book import AxisBook
+from attncore.axis_book import REORDERED, AxisBook
 from attncore.tokens import AxisFacts
 
 from ._torch_calls import MEMORY, RootCall
@@ -86,6 +86,9 @@ class Places:
         elif rows != columns:
             stem = f"{stem}_queries"
         suffix = f"@{root_number}" if self._several else ""
+        moved_queries, moved_keys = record.moved
+        key_stem = key_stem + REORDERED if moved_keys else key_stem
+        stem = stem + REORDERED if moved_queries else stem
         # The key axis first: it is the whole sequence, where queries may be a part of it.
         key_name = self._axis(key_stem + suffix, batch, columns, key_stack, root)
         query_name = self._axis(stem + suffix, batch, rows, stack, root)
@@ -110,7 +113,9 @@ class Places:
         grid = _grid(root.image, length) if stem.startswith("image") and root.image is not None else None
         kind: AxisKind = "patch" if grid else "frame" if stem.startswith("audio") else "position"
         name = self.book.name_for(stem, batch, length, kind)
-        if name not in self._facts:
+        if stem.partition("@")[0].endswith(REORDERED):
+            self._facts.setdefault(name, AxisFacts(kind=None if kind == "position" else kind))
+        elif name not in self._facts:
             lookup = None if stack in (None, "text") else stack
             fits = (batch, length)
             segments = None if stack == MEMORY else _if_fits(root.segments_for(lookup), fits)

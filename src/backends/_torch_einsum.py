@@ -152,7 +152,7 @@ def _project(
         else:
             dims.append((Factor(int(size), "feature", origin),))
     if out.is_floating_point():
-        products.table.set(out, Tag(dims=tuple(dims), stream=products.table.source_of(tag), projected=True))
+        products.table.set(out, Tag(tuple(dims), products.table.source_of(tag), projected=True, moves=tag.moves))
 
 
 def _score(

@@ -10,6 +10,7 @@ from torch import Tensor
 from . import _torch_functions as fn
 from ._torch_changes import noted, precedence
 from ._torch_dims import Dim, Dims, Factor, fitted, fresh, kind_of, resized, size_of
+from ._torch_moves import common_moves
 from ._torch_origins import (
     Tagged,
     first_seen,
@@ -17,6 +18,7 @@ from ._torch_origins import (
     hidden_states,
     is_product,
     made_of_constants,
+    moved_first,
     telling,
 )
 from ._torch_shapes import Rule
@@ -24,6 +26,7 @@ from ._torch_tags import RESAMPLED, Softmax, Tag, TagTable, worst_order
 
 # A tuple: a union of types would be made anew at each use, for every operation of the model.
 _LISTS = (list, tuple)
+_MOVING = fn.REORDER | fn.SHUFFLE | fn.GETITEM
 
 
 def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
@@ -48,10 +51,12 @@ def follow_rule(
     if tag is None or tag.only_source:
         known, tag = tag, hidden_states(table, function, source, out, tag)
         if tag is None:
-            if known is not None and isinstance(out, Tensor) and out.is_floating_point():
+            if function in _MOVING:
+                known = moved_first(table, known, function, args, kwargs, out)
+            if known is not None and isinstance(out, Tensor) and (out.is_floating_point() or known.moves):
                 table.set(out, known)
             return
-    if isinstance(out, Tensor) and (out.dtype.is_floating_point or out.dtype.is_complex):
+    if isinstance(out, Tensor) and (out.dtype.is_floating_point or out.dtype.is_complex or tag.moves):
         set_tag(table, out, rule(tag, function, args, kwargs, out), function)
 
 
@@ -109,31 +114,6 @@ def follow_activation(table: TagTable, function: Any, args: tuple[Any, ...], kwa
             table.set(out, tag.replaced(activated=activated, pooled=None, written=out is source))
 
 
-# The piece comes last. The indexed ones fill caches whose room is made beforehand.
-_WRITES_A_PIECE = frozenset({"__setitem__", "copy_", "index_copy_", "index_put_"})
-
-
-def follow_write(table: TagTable, function: Any, args: tuple[Any, ...]) -> None:
-    """A tensor filled piece by piece is of the kind of its pieces: their dimensions, as long as the whole."""
-    if args and isinstance(args[0], Tensor):
-        table.note_written(args[0])
-    if fn.name_of(function) not in _WRITES_A_PIECE or len(args) < 2:
-        return
-    target, source = args[0], args[-1]
-    # What is written is often a view of what is used later.
-    whole = target._base if fn.name_of(function) == "copy_" and target._base is not None else target
-    known = table.get(whole)
-    tag = table.get(source) if isinstance(source, Tensor) else None
-    if known is not None and known.parameter and not (tag is not None and tag.parameter):
-        table.set(whole, Tag(dims=None, written=True))
-    if tag is None or not tag.projected or tag.role is not None or tag.dims is None:
-        return
-    if whole.dim() != len(tag.dims) or (known is not None and known.projected and whole.shape != source.shape):
-        return
-    dims = tuple(resized(dim, int(size)) for dim, size in zip(tag.dims, whole.shape, strict=True))
-    table.set(whole, tag.replaced(dims=dims, written=True))
-
-
 def _unchanged(tensor: Tensor, tag: Tag, out: Tensor) -> bool:
     """Whether a tag without a role can be shared by the result as it is."""
     plain = tag.role is None and tag.dims is not None and not tag.written and not tag.parameter
@@ -156,7 +136,10 @@ def _sum_of_two(table: TagTable, tagged: list[tuple[Tensor, Tag]], out: Any) -> 
             return None
         stream = table.merged_stream(stream, other.stream)
         order = order if order == other.order else worst_order([order, other.order])
-    return Tag(main.dims, stream, main.projected, order, key=main.key, pooled=main.pooled, span=main.span)
+    moves = main.moves
+    if moves is not other.moves:
+        moves = common_moves((main, other))
+    return Tag(main.dims, stream, main.projected, order, key=main.key, pooled=main.pooled, span=main.span, moves=moves)
 
 
 def follow_ordered(table: TagTable, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
@@ -223,7 +206,8 @@ def _elementwise(
         main_tensor, main = (projected or same or [pair for pair in tagged if pair[1].dims is not None] or tagged)[0]
         others = [tag for _, tag in tagged if tag is not main]
     if main.only_source and tuple(main_tensor.shape) == shape:
-        return main.replaced(stream=common_stream(table, [main, *others]))
+        moves = common_moves([main, *others])
+        return main.replaced(stream=common_stream(table, [main, *others]), moves=moves)
     if main.dims is None:
         return None
     if tuple(main_tensor.shape) != shape:
@@ -237,6 +221,8 @@ def _elementwise(
         written=False,
         parameter=False,
     )
+    if main.role is None:
+        tag.moves = common_moves([main, *others])
     if "out" in kwargs or fn.is_in_place(function):
         tag.written = True
     return noted(tag, main_tensor, others, function, args, kwargs)
@@ -247,7 +233,8 @@ def _resampled(table: TagTable, tag: Tag, dims: Dims, shape: Sequence[int]) -> T
     if tag.role is not None or len(dims) != len(shape):
         return None
     resampled = tuple(resized(dim, int(size)) for dim, size in zip(dims, shape, strict=True))
-    return Tag(resampled, table.other_stream(tag.stream, of=RESAMPLED), tag.projected, tag.order)
+    stream = table.other_stream(tag.stream, of=RESAMPLED)
+    return Tag(resampled, stream, tag.projected, tag.order, moves=tag.moves)
 
 
 def _rank(tag: Tag) -> tuple[int, bool]:

@@ -59,6 +59,11 @@ PAD = frozenset({F.pad, torch.constant_pad_nd})
 ORDERED = _functions("topk", "sort", "msort")
 REORDER = _functions("flip", "roll")
 SHUFFLE = _functions("gather", "index_select", "take_along_dim", "scatter", "scatter_", "masked_select", "take")
+# What writes a tensor into another at places that a tensor names.
+PUT = _functions(
+    "__setitem__", "index_put", "index_put_", "index_copy", "index_copy_", "index_add", "index_add_",
+    "scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_",
+)  # fmt: skip
 UNFOLD = _functions("unfold")
 COMPLEX = _functions("view_as_complex")
 REAL = _functions("view_as_real")

@@ -23,6 +23,7 @@ from ._torch_findings import (
 )
 from ._torch_gradient_hooks import OutputGradient
 from ._torch_layout import CannotMapError, Layout, known_dims, mapped, with_heads_third
+from ._torch_moves import Moves
 from ._torch_probabilities import TorchScoring
 from ._torch_record import Gradients, Place, Record
 from ._torch_rescaled import Rescaling
@@ -68,6 +69,8 @@ class FusedSites:
         self.table = TagTable()
         self.rescaling = Rescaling(recorder)
         self.stack: list[Place] = []
+        # What put the queries of the last attention in another order than the model was given.
+        self.moves: Moves = ()
         self.kind_hint: Literal["self", "cross"] | None = None
         # Fused calls are only noted while the model runs and worked out together afterwards: Python that runs
         # between large products finds its caches cold and is several times slower.
@@ -97,7 +100,9 @@ class FusedSites:
         versions = _versions(args, kwargs)
         self._pending.append(_FusedCall(args, kwargs, kept_out, out.dtype, self.place, self.kind_hint, versions))
         # What is made of the result is known to be of one source, whatever comes before the next projection.
-        self.table.set(out, Tag(dims=None, stream=self.table.new_stream()))
+        query = self.table.get(args[0] if args else kwargs["query"])
+        self.moves = query.moves if query else ()
+        self.table.set(out, Tag(dims=None, stream=self.table.new_stream(), moves=self.moves))
         if self._at_once:
             self.work_out()
 
@@ -191,6 +196,7 @@ class FusedSites:
             computed_weights=weights,
             scale=scoring.scale if scoring else scale,
             span=common_span(query_tag, key_tag),
+            moved=(bool(query_tag and query_tag.moves), bool(key_tag and key_tag.moves)),
             notes=notes,
             observed=False,
             model_dtype=dtype_name(dtype),

@@ -10,6 +10,7 @@ from . import _torch_functions as fn
 from ._torch_arrays import data_address, memory_address
 from ._torch_dims import Dim, Dims, Factor, Kind, is_feature, kind_of, origin_of, part_of, size_of
 from ._torch_follow import common_stream, set_tag, tagged_in, tensors_in
+from ._torch_moves import common_moves
 from ._torch_origins import hidden_states, made_of_constants
 from ._torch_shapes import indexed
 from ._torch_tags import Softmax, Tag, TagTable, worst_order
@@ -65,8 +66,9 @@ def _joined(
     roles = [pair for pair in tagged if pair[1].role is not None]
     tagged = [pair for pair in tagged if not pair[1].only_source] or tagged
     tag, tags = (roles or tagged)[0][1], [one for _, one in tagged]
+    moves = () if tag.role is not None else common_moves(tags)
     if tag.only_source:
-        return tag.replaced(stream=common_stream(table, tags))
+        return tag.replaced(stream=common_stream(table, tags), moves=moves)
     if tag.dims is None:
         return None
     stream = common_stream(table, [tag, *(other for other in tags if other is not tag)])
@@ -75,7 +77,7 @@ def _joined(
         axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % out.dim()
         made: Dim = (Factor(int(out.shape[axis]), _kind_of_stack(tagged, int(out.shape[axis]))),)
         dims: Dims = (*tag.dims[:axis], made, *tag.dims[axis:])
-        return tag.replaced(dims=dims, stream=stream, order=order, written=False)
+        return tag.replaced(dims=dims, stream=stream, order=order, written=False, moves=moves)
     if len(tag.dims) != out.dim():
         return None
     key_axis = tag.key_axis()
@@ -93,7 +95,7 @@ def _joined(
         if isinstance(tag.role, Softmax):
             tag = tag.replaced(role=None)
             key = None
-    return tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False)
+    return tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False, moves=moves)
 
 
 def _kind_of_stack(tagged: list[tuple[Tensor, Tag]], size: int) -> Kind:

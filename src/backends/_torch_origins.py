@@ -12,6 +12,7 @@ from torch import Tensor
 
 from . import _torch_functions as fn
 from ._torch_dims import Kind, fresh, projected
+from ._torch_moves import moves_after
 from ._torch_tags import Tag, TagTable
 
 Tagged = list[tuple[Tensor, Tag]]
@@ -71,7 +72,7 @@ def begin(table: TagTable, source: Tensor, known: Tag | None) -> Tag:
     """Tag what is projected first of all."""
     tag = Tag(dims=fresh(source.shape, "plain"), stream=None if known is None else known.stream)
     if known is not None:
-        tag = Tag(known.dims or tag.dims, known.stream, order=known.order, activated=known.activated)
+        tag = Tag(known.dims or tag.dims, known.stream, order=known.order, activated=known.activated, moves=known.moves)
     if tag.stream is None:
         tag.stream = table.new_stream()
     table.set(source, tag)
@@ -94,8 +95,23 @@ def hidden_states(table: TagTable, function: Any, source: Any, out: Any, known: 
     kind: Kind = "feature" if source.dim() == 3 else "plain"
     dims = (*fresh(source.shape[:-1], "plain"), *fresh(source.shape[-1:], kind))
     tag = Tag(dims=dims, stream=table.guessed_stream() if known is None else known.stream)
+    tag.moves = () if known is None else known.moves
     table.set(source, tag)
     return tag
+
+
+def moved_first(
+    table: TagTable, known: Tag | None, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+) -> Tag | None:
+    """The tag of what is put in another order before anything else is known of it, as token ids may be."""
+    if not isinstance(out, Tensor) or out.dtype == torch.bool or out.is_complex() or function in fn.PUT:
+        return known
+    moves = moves_after(known, function, args, kwargs, out)
+    if moves == (() if known is None else known.moves):
+        return known
+    if known is not None:
+        return known.replaced(moves=moves)
+    return Tag(dims=None, stream=table.new_stream() if out.is_floating_point() else None, moves=moves)
 
 
 @cache
@@ -127,7 +143,7 @@ def follow_opaque_layer(table: TagTable, function: Any, tensors: Sequence[Tensor
     assert known.dims is not None
     dims = projected(known.dims, int(out.shape[-1]), known.projections)
     known.projections += 1
-    table.set(out, Tag(dims, table.source_of(known), True))
+    table.set(out, Tag(dims, table.source_of(known), True, moves=known.moves))
     return True
 
 

@@ -45,7 +45,8 @@ class Products:
         """Tag hidden states that begin here."""
         if isinstance(out, Tensor) and out.dim() > 1:
             dims = (*fresh(out.shape[:-1], "plain"), *fresh(out.shape[-1:], "feature"))
-            table.set(out, Tag(dims=dims, stream=table.new_stream()))
+            ids = table.get(args[0]) if args else None
+            table.set(out, Tag(dims=dims, stream=table.new_stream(), moves=() if ids is None else ids.moves))
 
     def distance(self, table: TagTable, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Scores from distances in place of products."""
@@ -102,7 +103,7 @@ class Products:
             dims = projected_dims(tag, source.shape, shape, feature_axes)
         tag.projections += 1
         # Projecting makes hidden states of whatever came before: a sequence cut before it is whole again.
-        self.table.set(out, Tag(dims, stream, True))
+        self.table.set(out, Tag(dims, stream, True, moves=tag.moves))
 
     def hidden_states(self, source: Tensor, known: Tag | None) -> Tag:
         """Tag what is projected first of all."""

@@ -86,6 +86,8 @@ class Record:
     # Of the steps of a generation as one record: which step each query row is of.
     steps: npt.NDArray[np.int64] | None = None
     span: tuple[int, int, int] | None = None
+    # Whether queries and keys are in another order than the model was given.
+    moved: tuple[bool, bool] = (False, False)
     versions: Versions = field(default_factory=dict)
 
     @property

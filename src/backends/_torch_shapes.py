@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import _torch_functions as fn
 from ._torch_dims import Dim, Dims, Factor, fresh, is_feature, reshaped, resized, size_of, swapped
+from ._torch_moves import moves_after
 from ._torch_tags import Order, Softmax, Tag, worst_order
 
 _WHOLE = slice(None)
@@ -115,7 +116,9 @@ def _getitem(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: T
     if not _is_plain(index):
         index = tuple(_as_slice_of_features(tag, index, place) for place in range(len(index)))
     if not _is_plain(index):
-        return tag.replaced(dims=fresh(out.shape, "unknown"), order="shuffled" if tag.projected else tag.order)
+        order: Order = "shuffled" if tag.projected else tag.order
+        moves = moves_after(tag, function, args, kwargs, out)
+        return tag.replaced(dims=fresh(out.shape, "unknown"), order=order, moves=moves)
     return indexed(tag, index, out)
 
 
@@ -200,9 +203,9 @@ def _as_real(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: T
 
 
 def _shuffle(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
-    return tag.replaced(
-        dims=fresh(out.shape, "unknown"), order="shuffled" if tag.projected else tag.order, role=None, key=None
-    )
+    order: Order = "shuffled" if tag.projected else tag.order
+    moves = tag.moves if function in fn.PUT else moves_after(tag, function, args, kwargs, out)
+    return tag.replaced(dims=fresh(out.shape, "unknown"), order=order, role=None, key=None, moves=moves)
 
 
 def _reorder(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
@@ -213,7 +216,8 @@ def _reorder(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: T
     moved = tag.dims is None or not all(is_feature(tag.dims[int(axis)]) for axis in axes)
     if isinstance(tag.role, Softmax):
         return tag.replaced(changes=(*tag.changes, fn.name_of(function)))
-    return tag.replaced(order="shuffled" if moved and tag.projected else tag.order)
+    order: Order = "shuffled" if moved and tag.projected else tag.order
+    return tag.replaced(order=order, moves=moves_after(tag, function, args, kwargs, out))
 
 
 def _pad(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:

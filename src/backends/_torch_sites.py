@@ -26,7 +26,7 @@ from ._torch_fused import FusedSites
 from ._torch_gradient_hooks import GradientInto, WeightsGradient
 from ._torch_layout import CannotMapError, check_mappable, known_dims, layout_of, notes_on_layout
 from ._torch_pieces import as_applied, operands_of, whole_softmax
-from ._torch_record import Place
+from ._torch_record import Place, Record
 from ._torch_tags import Scores, Softmax, Tag
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Sites(FusedSites):
                 order=tag.order if tag else "whole",
                 role=entry,
                 key=key,
+                moves=tag.moves if tag and scores is None else (),
             ),
         )
 
@@ -143,6 +144,7 @@ class Sites(FusedSites):
             notes=(*notes_on(entry, tag), *notes_on_layout(lead, row, key)),
             model_dtype=dtype_name(weights.dtype),
         )
+        self._note_moves(record, entry, tag, out)
         entry.record = weakref.ref(record)  # the record's gradient holds the entry
         if entry.scores is None and out is not None:
             kinds: Dims = (*lead, row, *fresh(out.shape[-1:], "feature"))
@@ -150,6 +152,16 @@ class Sites(FusedSites):
         if self.recorder.options.grad:
             record.gradient_of_output = WeightsGradient(entry, layout)
         self.recorder.add(record)
+
+    def _note_moves(self, record: Record, entry: Softmax, tag: Tag, out: Tensor | None) -> None:
+        """Note where positions are in another order than the model was given; the result has that of the queries."""
+        operands = entry.scores.operands if entry.scores else None
+        first, second = (operands.first_tag, operands.second_tag) if operands else (None, tag)
+        query, key = (second, first) if entry.keys_first else (first, second)
+        self.moves = query.moves if query else ()
+        record.moved = bool(self.moves), bool(key and key.moves)
+        if self.moves and out is not None and self.table.get(out) is None:
+            self.table.set(out, Tag(dims=None, stream=self.table.new_stream(), moves=self.moves))
 
     def _use_whole(self, entry: Softmax, tag: Tag, weights: Tensor, dims: Dims) -> None:
         """Weights that are used piece by piece are one attention."""

@@ -12,6 +12,7 @@ import torch
 
 from ._torch_arrays import memory_address
 from ._torch_dims import Dim, Dims, Factor, Kind
+from ._torch_moves import Moves
 
 Order = Literal["whole", "part", "shuffled"]
 _ORDER = ("whole", "part", "shuffled")
@@ -84,7 +85,7 @@ class Tag:
     ``role`` is set on scores and softmax outputs, with ``key`` the factor of their key dimension. ``pooled`` holds the
     rows and the record of a pooling that made this tensor. ``span`` is (start, stop, length) of a part of a sequence.
     ``activated`` says that an activation lies behind it: what is projected from it is another hidden state.
-    ``projections`` counts those from it.
+    ``projections`` counts those from it. ``moves`` put its positions in another order than the model was given.
     """
 
     dims: Dims | None
@@ -99,6 +100,7 @@ class Tag:
     pooled: tuple[Dim, Any] | None = None
     span: tuple[int, int, int] | None = None
     activated: bool = False
+    moves: Moves = ()
     projections: int = 0
 
     @property
@@ -110,7 +112,7 @@ class Tag:
         """A copy with some fields changed."""
         copy = Tag(
             self.dims, self.stream, self.projected, self.order, self.written, self.parameter, self.role, self.key,
-            self.changes, self.pooled, self.span, self.activated,
+            self.changes, self.pooled, self.span, self.activated, self.moves,
         )  # fmt: skip
         for name, value in changes.items():
             setattr(copy, name, value)
@@ -120,7 +122,7 @@ class Tag:
         """A copy with other dimensions: what every view makes, so made without a loop over names."""
         return Tag(
             dims, self.stream, self.projected, order, self.written, self.parameter, self.role, self.key,
-            self.changes, self.pooled, self.span, self.activated,
+            self.changes, self.pooled, self.span, self.activated, self.moves,
         )  # fmt: skip
 
     def key_axis(self) -> int | None:

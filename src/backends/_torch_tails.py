@@ -23,6 +23,7 @@ from ._torch_arrays import OWN_CLASSES
 from ._torch_dims import resized
 from ._torch_follow import tensors_in
 from ._torch_hook_plan import HookPlan
+from ._torch_moves import Moves
 from ._torch_rest import RestOfForward
 from ._torch_tags import Tag
 from ._torch_watch import Watcher
@@ -34,11 +35,12 @@ class _Known:
 
     ``given`` has the shape of each tensor that it gives, whether it is contiguous, and its tag; None for one that has
     no tag, or keeps that of attention. ``events`` is how many calls in the last module that attends were more than
-    layers and arithmetic.
+    layers and arithmetic. ``moves`` are those of the queries of its last attention.
     """
 
     given: tuple[tuple[torch.Size, bool, Tag] | None, ...]
     events: int
+    moves: Moves
 
 
 @dataclass(eq=False, slots=True)
@@ -176,7 +178,7 @@ class Tails:
                     given.append(None)
                 else:
                     given.append((tensor.shape, tensor.is_contiguous(), tag))
-            self._known[block.kind] = _Known(tuple(given), block.after - block.before)
+            self._known[block.kind] = _Known(tuple(given), block.after - block.before, self.sites.moves)
 
     def _tag(self, block: _Block, output: Any) -> None:
         """Tag what a block gives like what the first of its kind gave: other hidden states, of the same dimensions."""
@@ -199,7 +201,15 @@ class Tails:
                 if tag.stream not in streams:
                     streams[tag.stream] = table.new_stream()
                 stream = streams[tag.stream]
-            table.set(tensor, tag.replaced(dims=dims, stream=stream))
+            moves = tag.moves if self.sites.moves is first.moves else self._moves(first, tag)
+            table.set(tensor, tag.replaced(dims=dims, stream=stream, moves=moves))
+
+    def _moves(self, first: _Known, tag: Tag) -> Moves:
+        """The moves of what a block gives, whose last attention may have had positions in another order."""
+        now = self.sites.moves
+        if now == first.moves:
+            return tag.moves
+        return now if tag.moves == first.moves else (*tag.moves, *now)
 
 
 def _tensors_of(output: Any) -> Sequence[Tensor | None] | None:

@@ -23,7 +23,6 @@ from ._torch_follow import (
     follow_arithmetic,
     follow_ordered,
     follow_rule,
-    follow_write,
     tensors_in,
 )
 from ._torch_joins import follow_joined, follow_parts
@@ -31,6 +30,7 @@ from ._torch_products import Products
 from ._torch_shapes import RULES
 from ._torch_sites import Sites
 from ._torch_tags import Tag, TagTable
+from ._torch_writes import follow_put, follow_write
 
 # The body of the composite function, without the check that would hand the call back to this mode for ever.
 _MULTI_HEAD_BODY = FunctionType(
@@ -64,6 +64,11 @@ def _writes(func: Any, kwargs: dict[str, Any]) -> bool:
 @lru_cache(maxsize=1024)
 def _usual_action(func: Any) -> Action:
     """What to do about a function that no watcher has an action of its own for; found out once in a process."""
+    what, follow = _action_of(func)
+    return (what, partial(follow_put, follow)) if func in fn.PUT else (what, follow)
+
+
+def _action_of(func: Any) -> Action:
     name = fn.name_of(func)
     if func in RULES:
         return (WRITING if fn.is_in_place(func) else FOLLOWED, partial(follow_rule, RULES[func]))
