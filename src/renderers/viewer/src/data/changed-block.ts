@@ -54,18 +54,42 @@ function heldInFull({ values, most }: Bounded): Pick<Tile, "values" | "most"> {
 
 /** (queries, keys) at full resolution; both arrays are one where the source holds every weight. */
 async function meanOfRows(source: TileSource, block: ChangedBlock, queries: Range, columns: Range): Promise<Bounded> {
-  const { parts, without, keys, item } = block;
+  const { parts, keys } = block;
+  const [first] = parts;
+  if (first !== undefined && parts.length === 1) return onlyKeys(await changedRows(source, block, first, queries, columns), columns, keys);
   const sum = new MeanOfWeights(lengthOf(queries) * lengthOf(keys), parts.length);
-  const size = { maxRows: lengthOf(queries), maxColumns: lengthOf(columns) };
-  for (let first = 0; first < parts.length; first += READ_TOGETHER) {
-    const together = parts.slice(first, first + READ_TOGETHER);
-    const tiles = await Promise.all(together.map((part) => source.tile({ ...part, item, queries, keys: columns, ...size })));
-    for (const tile of tiles) {
-      const changed = without.length > 0 ? discounted(tile, block.allKeys, without) : tile;
-      sum.add(changed, columns, keys);
-    }
+  for (let from = 0; from < parts.length; from += READ_TOGETHER) {
+    const together = parts.slice(from, from + READ_TOGETHER);
+    const changed = await Promise.all(together.map((part) => changedRows(source, block, part, queries, columns)));
+    for (const rows of changed) sum.add(rows, columns, keys);
   }
   return sum.mean();
+}
+
+type Rows = Pick<Tile, "values" | "most">;
+
+/** One head's rows over `columns`, with keys taken out. */
+async function changedRows(source: TileSource, block: ChangedBlock, part: ChangedBlock["parts"][number], queries: Range, columns: Range): Promise<Rows> {
+  const { item, without, allKeys } = block;
+  const tile = await source.tile({ ...part, item, queries, keys: columns, maxRows: lengthOf(queries), maxColumns: lengthOf(columns) });
+  return without.length > 0 ? discounted(tile, allKeys, without) : tile;
+}
+
+/** Of rows over `columns`, the columns `keys`; the same rows where these are all of them. */
+function onlyKeys({ values, most = values }: Rows, columns: Range, keys: Range): Bounded {
+  const [given, width] = [lengthOf(columns), lengthOf(keys)];
+  if (given === width) return { values, most };
+  const cut = (cells: Float32Array): Float32Array => {
+    const rows = cells.length / given;
+    const part = new Float32Array(rows * width);
+    for (let row = 0; row < rows; row += 1) {
+      const start = row * given + keys.start - columns.start;
+      part.set(cells.subarray(start, start + width), row * width);
+    }
+    return part;
+  };
+  const part = cut(values);
+  return { values: part, most: most === values ? part : cut(most) };
 }
 
 function refuseTooMany({ parts, queries, without }: ChangedBlock, columns: Range): void {

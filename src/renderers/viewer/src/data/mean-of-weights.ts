@@ -4,11 +4,16 @@ import { lengthOf, type Bounded } from "../source/pool";
 import type { Range } from "../source/source";
 import { isLeftOut } from "./weights";
 
+interface Bounds {
+  readonly most: Float32Array;
+  readonly held: Uint16Array;
+}
+
 export class MeanOfWeights {
   private readonly values: Float32Array;
   private added = 0;
   /** Only where some weight was not held: what the mean is at most, and how many of the blocks hold each cell. */
-  private bounds: { readonly most: Float32Array; readonly held: Uint16Array } | null = null;
+  private bounds: Bounds | null = null;
 
   constructor(
     length: number,
@@ -25,20 +30,28 @@ export class MeanOfWeights {
     const given = lengthOf(columns);
     const shift = keys.start - columns.start;
     for (let row = 0; row * given < values.length; row += 1) {
-      for (let key = 0; key < width; key += 1) {
-        const from = row * given + shift + key;
-        if (this.bounds === null) this.values[row * width + key]! += values[from]! / this.parts;
-        else this.addBounded(row * width + key, values[from]!, (most ?? values)[from]!, this.bounds);
-      }
+      const from = row * given + shift;
+      if (this.bounds === null) this.addHeld(row * width, values, from, width);
+      else this.addBounded(row * width, values, most ?? values, from, width, this.bounds);
     }
     this.added += 1;
   }
 
-  private addBounded(cell: number, value: number, bound: number, { most, held }: NonNullable<MeanOfWeights["bounds"]>): void {
-    most[cell]! += bound / this.parts;
-    if (isLeftOut(value, bound)) return;
-    this.values[cell]! += value / this.parts;
-    held[cell]! += 1;
+  private addHeld(cell: number, values: Float32Array, from: number, width: number): void {
+    const { values: sums, parts } = this;
+    for (let key = 0; key < width; key += 1) sums[cell + key]! += values[from + key]! / parts;
+  }
+
+  private addBounded(cell: number, values: Float32Array, bounds: Float32Array, from: number, width: number, { most, held }: Bounds): void {
+    const { values: sums, parts } = this;
+    for (let key = 0; key < width; key += 1) {
+      const value = values[from + key]!;
+      const bound = bounds[from + key]!;
+      most[cell + key]! += bound / parts;
+      if (isLeftOut(value, bound)) continue;
+      sums[cell + key]! += value / parts;
+      held[cell + key]! += 1;
+    }
   }
 
   /** Both arrays are one where everything is held. */

@@ -115,10 +115,28 @@ function takeInto({ values, most }: Bounded, cell: number, value: number, bound:
 }
 
 /** Takes full-resolution rows into cells; they are the rows from `firstRow` on, counted from the tile's first. */
-export function poolBounded({ values, most }: Bounded, firstRow: number, shape: TileShape, cells: Bounded): void {
+export function poolBounded(weights: Bounded, firstRow: number, shape: TileShape, cells: Bounded): void {
   const width = lengthOf(shape.keys);
-  for (let place = 0; place < values.length; place += 1) {
-    const row = Math.floor((firstRow + Math.floor(place / width)) / shape.rowStep);
-    takeInto(cells, row * shape.columns + Math.floor((place % width) / shape.columnStep), values[place]!, most[place]!);
+  const rows = weights.values.length / width;
+  for (let row = 0; row < rows; row += 1) {
+    let cell = Math.floor((firstRow + row) / shape.rowStep) * shape.columns;
+    const end = (row + 1) * width;
+    for (let from = row * width; from < end; from += shape.columnStep, cell += 1) {
+      takeAllInto(cells, cell, weights, from, Math.min(from + shape.columnStep, end));
+    }
   }
+}
+
+/** As `takeInto` for each of them, but reading and writing the cell once: all weights of a view go through here. */
+function takeAllInto(cells: Bounded, cell: number, { values, most }: Bounded, from: number, to: number): void {
+  let value = cells.values[cell]!;
+  let bound = cells.most[cell]!;
+  for (let place = from; place < to && bound === bound; place += 1) {
+    const next = values[place]!;
+    if (!(value >= next) && next === next) value = next;
+    if (most[place]! !== most[place]!) value = bound = Number.NaN;
+    else if (most[place]! > bound) bound = most[place]!;
+  }
+  cells.values[cell] = value;
+  cells.most[cell] = bound;
 }
