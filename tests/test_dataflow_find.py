@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from attncore.dataflow import (
+    Broadcast,
     Contract,
     Elementwise,
     Graph,
@@ -107,6 +108,34 @@ def test_cross_attention_counts_two_axes() -> None:
     attention(writer, writer.data(BATCH, LENGTH, DIM), writer.data(BATCH, CONTEXT, DIM))
     site = only_site(writer)
     assert site.query_source != site.key_source
+
+
+def test_a_sum_of_a_product_of_repeated_arrays_is_a_product() -> None:
+    """Queries and keys are the arrays as they were before they were repeated."""
+    writer = Writer()
+    x = writer.data(BATCH, LENGTH, DIM)
+    query, key, value = (writer.projected(x, name) for name in ("query", "key", "value"))
+    long = (BATCH, HEADS, LENGTH, LENGTH, HEAD_DIM)
+    queries = writer.add(Broadcast((0, 1, 2, None, 3)), [query], BATCH, HEADS, LENGTH, 1, HEAD_DIM)
+    keys = writer.add(Broadcast((0, 1, None, 2, 3)), [key], *long)
+    scores = writer.add(Reduce("sum", (4,)), [writer.add(Elementwise("mul"), [queries, keys], *long)], *long[:4])
+    writer.mixed(writer.add(Softmax(3), [scores], *long[:4]), value)
+    site = only_site(writer)
+    assert (site.query, site.key, site.value) == (query, key, value)
+    assert site.query_source == site.key_source
+
+
+def test_a_sum_of_masked_exponentials_is_no_product() -> None:
+    """What is multiplied with them is repeated, and asks nothing."""
+    writer = Writer()
+    x, mask = writer.data(BATCH, LENGTH, DIM), writer.data(BATCH, 1, 1, LENGTH)
+    query, key, value = (writer.projected(x, name) for name in ("query", "key", "value"))
+    shape = (BATCH, HEADS, LENGTH, LENGTH)
+    exponentials = writer.add(Elementwise("exp"), [writer.scores(query, key)], *shape)
+    masked = [writer.add(Elementwise("mul"), [exponentials, mask], *shape) for _ in range(2)]
+    total = writer.add(Reduce("sum", (3,), keepdims=True), [masked[0]], *shape[:3], 1)
+    writer.mixed(writer.add(Elementwise("div"), [masked[1], total], *shape), value)
+    assert only_site(writer).normalised
 
 
 def test_an_exp_and_its_sum_are_a_softmax() -> None:

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Value
 from attncore.dataflow_positions import are_features, is_anchor, sources_of
+from attncore.dataflow_products import join_products
 from attncore.dataflow_provenance import Provenance, has_data, parameters_of
-from attncore.dataflow_roles import Roles, key_side, layouts_of, roles_of
+from attncore.dataflow_roles import Roles, asks_within_keys, key_side, layouts_of, roles_of
 from attncore.dataflow_scoring import steps_between
-from attncore.dataflow_sites import Findings, OpaqueKernel, Rejection, Site
+from attncore.dataflow_sites import Findings, Kind, OpaqueKernel, Rejection, Site, before_dropping
 from attncore.dataflow_stages import CHANGED, DEFERRED, Arrival, Follower
 
 _LEARNED_KEYS = "a softmax over learned vectors, not over positions of the input, as in a router or a memory"
@@ -35,10 +36,13 @@ _LEARNED_QUERIES = "the queries are learned, not positions of the input"
 def find_attention(graph: Graph, repeated: Collection[int] = ()) -> Findings:
     """All attention of a graph, in order of execution, with what looked like it and was rejected.
 
+    Products that are written as a multiplication and a sum are made one node of the graph.
+
     Args:
         graph: what ran.
         repeated: the places of inputs that the caller gave as more than one argument.
     """
+    join_products(graph)
     provenance = Provenance(graph, repeated)
     sites: list[Site] = []
     rejected: list[Rejection] = []
@@ -270,6 +274,8 @@ def _site(
     value = product.inputs[1 - arrival.side]
     if state.blocks:
         return Rejection(product, around, _BLOCKS)
+    if asks_within_keys(follower, arrival, roles, provenance):
+        return Rejection(product, around, _NO_PRODUCT)
     if _has_learned_keys(follower, roles, query, key, provenance):
         return Rejection(product, around, _LEARNED_KEYS)
     if are_features(query, key, layouts, provenance):
@@ -282,11 +288,15 @@ def _site(
         notes = (*notes, DEFERRED)
     plain = count == 1 and normalised and not state.joined and "query" in layouts and "key" in layouts
     query_source, key_source = sources_of(provenance, query, key, layouts, roles)
+    parameters = _parameters(query, key, value, provenance)
+    arrays: dict[Kind, Value] = {"query": query, "key": key, "value": value}
+    for kind in arrays.keys() & layouts.keys():
+        arrays[kind], layouts[kind] = before_dropping(arrays[kind], layouts[kind])
     return Site(
         weights=state.weights,
-        query=query if "query" in layouts and not state.pieced else None,
-        key=key if "key" in layouts and not state.joined else None,
-        value=value if "value" in layouts else None,
+        query=arrays["query"] if "query" in layouts and not state.pieced else None,
+        key=arrays["key"] if "key" in layouts and not state.joined else None,
+        value=arrays["value"] if "value" in layouts else None,
         layouts=layouts,
         product=product,
         scores=follower.scores,
@@ -296,7 +306,7 @@ def _site(
         normalised=normalised,
         roles_from=roles.known_from,
         notes=notes,
-        parameters=_parameters(query, key, value, provenance),
+        parameters=parameters,
         scope=product.scope,
         query_source=query_source,
         key_source=key_source,

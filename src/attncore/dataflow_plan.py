@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from attncore.dataflow import Value
-from attncore.dataflow_sites import Kind, Site
+from attncore.dataflow_sites import Kind, Layout, Site
 from attncore.protocols import CaptureOptions
 
 Wanted = tuple[str, Value, Callable[[Any], Any]]
@@ -43,7 +43,15 @@ def wanted_of(site: Site, in_full: bool, options: CaptureOptions) -> Iterator[Wa
 
 def can_be_computed(site: Site) -> bool:
     """Whether the weights follow from query and key by a formula that is understood."""
-    return site.scoring is not None and site.query is not None and site.key is not None
+    if site.scoring is None or site.query is None or site.key is None:
+        return False
+    # A query that several heads share has fewer than there are.
+    return _heads(site.layouts["query"]) == _heads(site.layouts["weights"])
+
+
+def _heads(layout: Layout) -> int:
+    """How many of an array's axes, or parts of them, count heads."""
+    return sum(part.role == "heads" for axis in layout.axes for part in axis)
 
 
 def scoring_values(site: Site) -> Iterator[Wanted]:

@@ -89,6 +89,28 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
     return Roles(roles, minor, known_from)
 
 
+def asks_within_keys(follower: Follower, arrival: Arrival, roles: Roles, provenance: Provenance) -> bool:
+    """Whether what is multiplied with parameters counts queries besides keys: positions that the values do not have.
+
+    So it is in additive attention, where scores are ``v · tanh(q + k)``.
+    """
+    scores, product = follower.scores.operation, arrival.product.operation
+    assert isinstance(scores, Contract) and isinstance(product, Contract)
+    side = key_side(follower, roles)
+    if provenance.is_data(follower.scores.inputs[1 - side]):
+        return False
+    _, shared = _of_product(follower, arrival, product)
+    others = scores.left if side == 1 else scores.right
+    axes = follower.axes(follower.scores.outputs[0])
+    places = [
+        (at, number)
+        for at, axis in enumerate(axes)
+        for number, atom in enumerate(axis)
+        if scores.result[at] not in others and atom.length != 1 and has_data((atom,))
+    ]
+    return any(roles.of_place[place] != "last" and place not in shared for place in places)
+
+
 def _of_product(follower: Follower, arrival: Arrival, product: Contract) -> tuple[set[Place], set[Place]]:
     """Those of the weights that their product with values sums over, and those that the values have too."""
     axes = follower.axes(arrival.product.inputs[arrival.side])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
-from attncore.dataflow import Node, Value
+from attncore.dataflow import Broadcast, Node, Value
 
 Role = Literal["batch", "heads", "length", "last"]
 Kind = Literal["weights", "query", "key", "value", "output"]
@@ -47,6 +47,19 @@ class Layout:
         order = [at for group in groups for at in group]
         shape = [prod(lengths[at] for at in group) for group in groups]
         return array.reshape(lengths).transpose(order).reshape(shape)
+
+
+def before_dropping(value: Value, layout: Layout) -> tuple[Value, Layout]:
+    """An array, and how it is arranged, as it was before axes of length 1 were taken from it: one that surely ran."""
+    while value.node is not None and isinstance(value.node.operation, Broadcast):
+        source, kept = value.node.inputs[0], value.node.operation.axes
+        places = [at for at in kept if at is not None]
+        lengths = tuple(source.shape[at] for at in places)
+        if len(places) < len(kept) or places != sorted(places) or lengths != value.shape:
+            break
+        own = dict(zip(places, layout.axes, strict=True))
+        value, layout = source, Layout(tuple(own.get(at, ()) for at in range(len(source.shape))), layout.minor)
+    return value, layout
 
 
 def _known(axis: tuple[Part, ...], size: int) -> list[int]:

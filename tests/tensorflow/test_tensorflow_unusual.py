@@ -59,6 +59,40 @@ def test_weights_are_those_applied(weigh: Any, note: str) -> None:
     assert "dropout" not in " ".join(layer.notes)
 
 
+def multiplied(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
+    """Products as multiplications and sums."""
+    weights = tf.nn.softmax(tf.reduce_sum(query[:, :, :, None] * key[:, :, None], -1))
+    return tf.reduce_sum(weights[..., None] * value[:, :, None], 3), weights
+
+
+def tiled(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
+    """The same with each side tiled, and the axis that is summed over kept."""
+    length = tf.shape(query)[2]
+    queries = tf.tile(tf.expand_dims(query, 3), [1, 1, 1, length, 1])
+    product = queries * tf.tile(tf.expand_dims(key, 2), [1, 1, length, 1, 1])
+    weights = tf.nn.softmax(tf.reduce_sum(product, -1, keepdims=True), axis=3)
+    return tf.reduce_sum(weights * tf.expand_dims(value, 2), 3), weights[..., 0]
+
+
+@pytest.mark.parametrize("keep", ["weights", "qk"])
+@pytest.mark.parametrize("key_heads", [HEADS, 1])
+@pytest.mark.parametrize("weigh", [multiplied, tiled])
+def test_a_multiplication_and_a_sum_are_a_product(weigh: Any, key_heads: int, keep: Any) -> None:
+    """With lengths that are not known before the run, too."""
+    kernels = [tf.Variable(numbers(DIM, heads, HEAD_DIM)) for heads in (HEADS, key_heads, key_heads)]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, DIM), tf.float32)])
+    def call(x: Any) -> Any:
+        return weigh(*(tf.einsum("btd,dhe->bhte", x, kernel) for kernel in kernels))
+
+    x = tf.constant(numbers(BATCH, LENGTH, DIM))
+    trace = attncore.trace(call, x, keep=keep)
+    np.testing.assert_allclose(trace[0].weights, call(x)[1], rtol=0, atol=1e-5)
+    assert len(trace) == 1
+    assert trace[0].kind == "self"
+    assert not trace.coverage.entries
+
+
 class Positions(layers.Layer):
     """Adds learned numbers for each place of a grid."""
 
