@@ -137,8 +137,13 @@ def test_selected_heads_keep_their_numbers_and_weights(lazy: bool, heads: Any, n
 
 
 def test_selecting_heads_twice_composes() -> None:
-    """Head numbers stay the model's own; the second selection counts the heads that are held."""
-    twice = example_trace(lazy=True).select(heads=[3, 1, 0]).select(heads=[1])
+    """Head numbers stay the model's own, for the second selection too; negative ones count the heads that are held."""
+    some = example_trace(lazy=True).select(heads=[3, 0, 1])
+    for heads, numbers in ((3, (3,)), ([1, 0], (1, 0)), (-1, (1,)), (slice(1, 4), (3, 1)), (slice(-2, None), (0, 1))):
+        assert some.select(heads=heads)[0].heads == numbers
+    with pytest.raises(SelectionError, match=r"has 3 heads and head 2 was asked for; give 3, 0, 1"):
+        some.select(heads=2)
+    twice = some.select(heads=[1])
     assert twice[0].head_numbers() == (1,)
     np.testing.assert_allclose(np.asarray(twice[0].weights)[:, 0], example_trace(lazy=True)[0].weights[:, 1], atol=1e-6)
 

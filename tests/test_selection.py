@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attncore import CaptureOptions, OptionError, SelectionError
+from attncore import AttentionTrace, CaptureOptions, OptionError, SelectionError
 from attncore.selection import choose, choose_heads, may_match, parts_of
-from attncore.testing import NumpyBackend, NumpyTransformer
+from attncore.testing import NumpyBackend, NumpyTransformer, example_trace
 
 
 @dataclass
@@ -31,6 +31,13 @@ LAYERS = [
     Layer("shared", 4, 0),
     Layer("shared", 5, 1),
 ]
+
+
+def captured(**options: Any) -> AttentionTrace:
+    """Of three layers."""
+    with NumpyBackend().capture(NumpyTransformer(n_layers=3), CaptureOptions(**options)) as session:
+        session([[1, 2, 3]])
+    return session.trace()
 
 
 @pytest.mark.parametrize(
@@ -177,9 +184,7 @@ def test_what_names_no_head_is_refused(wrong: Any) -> None:
 def test_numpy_numbers_select_while_a_model_runs() -> None:
     """Layers and heads, and the provenance says which."""
     options: dict[str, Any] = {"layers": [np.int64(-1)], "heads": np.array([1, 2])}
-    with NumpyBackend().capture(NumpyTransformer(n_layers=3), CaptureOptions(**options)) as session:
-        session([[1, 2, 3]])
-    trace = session.trace()
+    trace = captured(**options)
     assert [(layer.index, layer.heads) for layer in trace] == [(2, (1, 2))]
     assert trace.provenance.options["heads"] == "array([1, 2])"
 
@@ -188,3 +193,34 @@ def test_a_head_that_does_not_exist_names_the_layer() -> None:
     """The message says which layer and how many heads it has."""
     with pytest.raises(SelectionError, match=r"layer 0 has 4 heads and head -5 was asked for; give 0 to 3"):
         choose_heads([-5], 4, "layer 0")
+
+
+def test_a_mapping_selects_nothing() -> None:
+    """Its keys are no heads, and no layers; a choice for each layer would pass for one for all."""
+    with pytest.raises(OptionError, match=r"heads= is a mapping; give head numbers, which hold for every layer"):
+        captured(heads={0: [1], 1: [0]})
+    with pytest.raises(OptionError, match=r"layers= holds \{0: \[1\]\} \(dict\)"):
+        example_trace().select(layers={0: [1]})  # type: ignore[dict-item]
+
+
+def test_a_function_that_asks_for_too_much_is_told_what_there_is() -> None:
+    """Its own mistakes stay what they are."""
+    with pytest.raises(OptionError, match=r"asks for layer.stack, .* a layer has name, index and call"):
+        choose(parts_of(lambda layer: layer.stack is not None), LAYERS)
+    with pytest.raises(AttributeError, match="nothing"):
+        example_trace().select(layers=lambda layer: layer.name.nothing)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.dtype("float16"), "float16"])
+def test_a_type_may_be_numpys_own(dtype: Any) -> None:
+    """As for numpy's functions."""
+    trace = captured(dtype=dtype, keep="weights")
+    assert trace[0].weights.dtype == np.float16
+    assert trace.provenance.options["dtype"] == "'float16'"
+
+
+@pytest.mark.parametrize("option", ["values", "grad"])
+def test_a_flag_is_true_or_false(option: str) -> None:
+    """A text would count as true, whatever it says."""
+    with pytest.raises(OptionError, match=rf"{option} is True or False; 'no' was given"):
+        CaptureOptions(**{option: "no"})

@@ -126,7 +126,8 @@ class AttentionTrace(Sequence[AttentionLayer]):
             layers: index, name, glob (``"encoder.*"``), slice or function of the layer, or a list of these. An index is
                 the layer's own, ``layer.index``, and so are the bounds of a slice; negative ones count from the end of
                 the layers held: of the layers 2 to 5, ``3`` and ``-3`` are layer 3, ``slice(3, -1)`` layers 3 and 4.
-            heads: head numbers, a slice, or one number.
+            heads: head numbers, a slice, or one number. A number is the model's own, as layers have theirs; negative
+                ones count from the end of the heads held.
             kind: ``"self"`` or ``"cross"``.
             stack: ``"encoder"``, ``"decoder"``, ``"vision"``, … as in ``layer.stack``.
 

@@ -11,7 +11,7 @@ import numpy as np
 from attncore.arrays import Array, ArrayLike, HeadsOf
 from attncore.errors import ArrayError, UnavailableError
 from attncore.scoring import Scoring
-from attncore.selection import HeadSelector, choose_heads
+from attncore.selection import HeadSelector, choose_held_heads
 from attncore.weights import LazyWeights, RecomputedWeights, SelectedHeads
 
 LayerKind = Literal["self", "cross"]
@@ -159,9 +159,9 @@ class AttentionLayer:
         return tuple(range(self.n_heads)) if self.heads is None else self.heads
 
     def with_heads(self, heads: HeadSelector) -> AttentionLayer:
-        """The same layer with some of its heads; nothing is computed or copied."""
-        chosen = choose_heads(heads, self.n_heads, f'layer {self.index} "{self.name}"')
+        """The same layer with some of its heads, by the model's own numbers; nothing is computed or copied."""
         names = self.head_numbers()
+        chosen = choose_held_heads(heads, names, f'layer {self.index} "{self.name}"')
         query, key, value = (_heads_of(array, chosen, self.n_heads) for array in (self.query, self.key, self.value))
         scoring = _scoring_of(self.scoring, chosen)
         weights: LazyWeights = SelectedHeads(self.weights, chosen)

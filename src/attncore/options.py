@@ -16,7 +16,7 @@ class OptionNames(TypedDict, total=False):
     heads: HeadSelector
     keep: Keep
     values: bool
-    dtype: str | None
+    dtype: Any
     device: str | None
     grad: bool
     reduce: Callable[[Any], Any] | None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
+import numpy as np
+
 from attncore.errors import OptionError
 from attncore.inputs import Inputs, is_one_argument
 from attncore.selection import HeadSelector, LayerSelector, parts_of
@@ -26,13 +28,14 @@ class CaptureOptions:
 
     Attributes:
         layers: which layers, by index, name, glob (``"encoder.*"``), slice or function of the layer, or a list of
-            these; None for all.
+            these; None for all. A function sees the ``name``, ``index`` and ``call`` of a layer.
         heads: which heads, as numbers, a slice or one number; None for all.
         keep: ``"qk"`` holds query and key, and computes weights when they are read (memory grows with the length);
             ``"weights"`` holds the weights (with its square); ``"auto"`` whichever is smaller. Weights that cannot be
             computed again are held in any case.
         values: whether to hold the value vectors too.
-        dtype: the type of weights that are held, such as ``"float16"``; None for as they come.
+        dtype: the type of weights that are held, such as ``"float16"``, or a framework's own type of that name; None
+            for as they come.
         device: where arrays are held, by the framework's name, such as ``"cpu"``; None for where they are.
         grad: whether ``layer.weights_grad`` is wanted after a backward pass.
         reduce: a function of an `AttentionLayer`, called while the model runs; what it returns is kept as
@@ -46,7 +49,7 @@ class CaptureOptions:
     heads: HeadSelector = None
     keep: Keep = "auto"
     values: bool = True
-    dtype: str | None = None
+    dtype: Any = None
     device: str | None = None
     grad: bool = False
     reduce: Callable[[AttentionLayer], Any] | None = None
@@ -55,6 +58,10 @@ class CaptureOptions:
         parts_of(self.layers)
         if self.keep not in KEEP:
             raise OptionError(f"keep is one of {', '.join(KEEP)}; {self.keep!r} was given")
+        object.__setattr__(self, "dtype", _type_name(self.dtype))
+        for name in ("values", "grad"):
+            if getattr(self, name) not in (True, False):
+                raise OptionError(f"{name} is True or False; {getattr(self, name)!r} was given")
         if self.reduce is not None and not callable(self.reduce):
             raise OptionError(f"reduce must be a function of a layer; {self.reduce!r} was given")
         if self.reduce is not None and self.grad:
@@ -65,6 +72,16 @@ class CaptureOptions:
         default = CaptureOptions()
         named = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {name: repr(value) for name, value in named.items() if not _equal(value, getattr(default, name))}
+
+
+def _type_name(dtype: Any) -> str | None:
+    """``"float16"`` for any framework's type of that name."""
+    if dtype is None or isinstance(dtype, str):
+        return dtype
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        return str(getattr(dtype, "name", dtype)).rpartition(".")[2]
 
 
 def _equal(value: Any, default: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ def parts_of(layers: LayerSelector) -> list[Any] | None:
     number = whole_number(layers)
     if number is not None:
         parts: list[Any] = [number]
-    elif isinstance(layers, str | slice) or callable(layers) or not isinstance(layers, Iterable):
+    elif isinstance(layers, str | slice | Mapping) or callable(layers) or not isinstance(layers, Iterable):
         parts = [layers]
     else:
         parts = [part if (number := whole_number(part)) is None else number for part in layers]
@@ -76,7 +76,24 @@ def matches(part: Any, layer: Named, total: int | None = None) -> bool:
         return layer.index in range(*part.indices(total))
     if isinstance(part, str):
         return part in (layer.name, f"{layer.name}@{layer.call}") or fnmatchcase(layer.name, part)
-    return bool(part(layer))
+    return _says_yes(part, layer)
+
+
+def _says_yes(function: Callable[[Any], Any], layer: Named) -> bool:
+    """What somebody's function says of a layer.
+
+    Raises:
+        OptionError: it asks for what is not known yet.
+    """
+    try:
+        return bool(function(layer))
+    except AttributeError as error:
+        if error.obj is not layer:
+            raise
+        raise OptionError(
+            f"the function given as layers= asks for layer.{error.name}, which is not there; while a model runs, a "
+            "layer has name, index and call. Choose by anything else afterwards: trace.select(layers=…)"
+        ) from error
 
 
 def may_match(parts: Sequence[Any] | None, layer: Named) -> bool:
@@ -100,7 +117,7 @@ def choose(parts: Sequence[Any] | None, layers: Sequence[Named], total: int | No
     chosen: set[int] = set()
     for part in parts:
         if total is None and isinstance(part, slice):
-            found = set(_sliced(part, layers))
+            found = set(_sliced(part, [layer.index for layer in layers]))
         elif total is None and isinstance(part, int) and part < 0:
             found = {len(layers) + part} if -part <= len(layers) else set()
         else:
@@ -111,18 +128,18 @@ def choose(parts: Sequence[Any] | None, layers: Sequence[Named], total: int | No
     return sorted(chosen)
 
 
-def _sliced(part: slice, layers: Sequence[Named]) -> list[int]:
-    """Places of the layers held that a slice means; its bounds are own indices, or if negative count from the end."""
+def _sliced(part: slice, numbers: Sequence[int]) -> list[int]:
+    """Places in ``numbers`` that a slice means; its bounds are such numbers, or if negative count from the end."""
     start, stop, step = (None if each is None else operator.index(each) for each in (part.start, part.stop, part.step))
 
     def beyond(place: int, bound: int) -> int:
-        """How far a layer is behind a bound."""
-        return layers[place].index - bound if bound >= 0 else place - len(layers) - bound
+        """How far a number is behind a bound."""
+        return numbers[place] - bound if bound >= 0 else place - len(numbers) - bound
 
     direction = -1 if step is not None and step < 0 else 1
     places = [
         place
-        for place in range(len(layers))
+        for place in range(len(numbers))
         if (start is None or direction * beyond(place, start) >= 0)
         and (stop is None or direction * beyond(place, stop) < 0)
     ]
@@ -154,23 +171,44 @@ def choose_heads(heads: HeadSelector, total: int, where: str) -> tuple[int, ...]
         OptionError: the selection is empty or not made of integers.
         SelectionError: a head does not exist.
     """
+    return choose_held_heads(heads, range(total), where)
+
+
+def choose_held_heads(heads: HeadSelector, held: Sequence[int], where: str) -> tuple[int, ...]:
+    """Places in ``held``, which are the model's own numbers of the heads held, of those selected, in the order asked.
+
+    As with layers, a number that is not negative is a head's own, in a slice too, and negative ones count from the end.
+
+    Raises:
+        OptionError: the selection is empty or not made of integers.
+        SelectionError: a head is not held.
+    """
     if heads is None:
-        return tuple(range(total))
+        return tuple(range(len(held)))
+    if isinstance(heads, Mapping):
+        raise OptionError(
+            "heads= is a mapping; give head numbers, which hold for every layer. Heads of some layers: "
+            "AttentionTrace.select(layers=…, heads=…)"
+        )
     chosen: list[Any]
     if isinstance(heads, slice):
-        chosen = list(range(total))[heads]
+        chosen = [held[place] for place in _sliced(heads, held)]
     elif isinstance(heads, Iterable) and getattr(heads, "shape", None) != ():
         chosen = list(heads)
     else:
         chosen = [heads]
     if not chosen:
-        raise OptionError(f"heads= selects nothing in {where}, which has {total} heads; leave it out to get all")
-    numbers = []
-    for head in chosen:
-        number = whole_number(head)
-        if number is None:
-            raise OptionError(f"heads= holds {head!r} ({type(head).__name__}); give head numbers")
-        if not -total <= number < total:
-            raise SelectionError(f"{where} has {total} heads and head {number} was asked for; give 0 to {total - 1}")
-        numbers.append(number % total)
-    return tuple(numbers)
+        raise OptionError(f"heads= selects nothing in {where}, which has {len(held)} heads; leave it out to get all")
+    return tuple(_place_of_head(head, held, where) for head in chosen)
+
+
+def _place_of_head(head: Any, held: Sequence[int], where: str) -> int:
+    number = whole_number(head)
+    if number is None:
+        raise OptionError(f"heads= holds {head!r} ({type(head).__name__}); give head numbers")
+    if number in held:
+        return list(held).index(number)
+    if -len(held) <= number < 0:
+        return number + len(held)
+    listed = f"0 to {len(held) - 1}" if list(held) == list(range(len(held))) else _listed(held)
+    raise SelectionError(f"{where} has {len(held)} heads and head {number} was asked for; give {listed}")
