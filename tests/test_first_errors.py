@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 
 import attncore
 from attncore import TokenAxis
+from attncore.api import choose_backend, make_options
 from attncore.cli_output import command_name
 from attncore.inputs import Inputs, inputs_named
+from attncore.plugins import Plugins, PluginWarning, Registered
+from attncore.testing import NumpyBackend, NumpyTransformer
 from attncore.tokens import AxisFacts, label_axes
 
 
@@ -29,14 +33,56 @@ def test_a_class_is_to_be_called_first() -> None:
         attncore.trace(Path, np.zeros((1, 3)))
 
 
-@pytest.mark.parametrize(("given", "notes"), [("the cat", 1), (["the", "cat"], 1), (np.zeros(3), 0)])
-def test_a_model_that_fails_on_text_is_explained(given: Any, notes: int) -> None:
-    """The model's own error stays, with a note on what it was given; arrays get none."""
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("the cat", ["what its tokenizer returns"]),
+        (["the", "cat"], ["what its tokenizer returns"]),
+        (np.zeros(3), ["torch.from_numpy(array)"]),
+        (SimpleNamespace(convert_ids_to_tokens=str), ["what its tokenizer returns"]),
+        (7, []),
+    ],
+)
+def test_a_model_that_fails_on_what_it_was_given_is_explained(given: Any, advice: list[str]) -> None:
+    """The model's own error stays, with a note on what it was given, and what it may want instead."""
     with pytest.raises(TypeError, match="must be Tensor") as caught, inputs_named(Inputs(given)):
         raise TypeError("must be Tensor")
     said = getattr(caught.value, "__notes__", [])
-    assert len(said) == notes
-    assert all(f"({type(given).__name__})" in note and "tokenizer" in note for note in said)
+    assert len(said) == len(advice)
+    for note, words in zip(said, advice, strict=True):
+        assert f"({type(given).__name__})" in note
+        assert words in note
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"token": []}, r'no option "token" \(did you mean "tokens"\?\)'),
+        ({"output_attentions": True}, r"goes into the inputs, as attncore.Inputs\(…, output_attentions=…\)"),
+        ({"tokens": []}, r"labels are given when the trace is asked for: session.trace\(tokens=…\)"),
+    ],
+)
+def test_what_is_no_option_is_told_where_it_goes(option: Any, said: str) -> None:
+    """A word that is nearly one, an argument of the model, and labels for a capture."""
+    with pytest.raises(attncore.OptionError, match=said):
+        make_options(option)
+
+
+def test_a_backend_that_fails_at_looking_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a warning that names it; another may know the model."""
+
+    class Failing(NumpyBackend):
+        name = "failing"
+
+        def matches(self, model: Any) -> bool:
+            raise RuntimeError("no idea")
+
+    known = {"failing": Registered(Failing(), "attncore-failing 1"), "numpy": Registered(NumpyBackend(), "x 1")}
+    monkeypatch.setattr("attncore.api.plugins", lambda: Plugins(backends=known))
+    with pytest.warns(
+        PluginWarning, match=r'backend "failing" of attncore-failing 1 could not .* RuntimeError: no idea'
+    ):
+        assert choose_backend(NumpyTransformer()).name == "numpy"
 
 
 def test_errors_of_our_own_get_no_note() -> None:

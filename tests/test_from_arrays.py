@@ -116,8 +116,29 @@ def test_layers_of_other_lengths_get_axes_of_their_own() -> None:
 
 
 def test_skipped_layers_are_left_out() -> None:
-    """Models return None for a layer that has no attention."""
-    assert len(AttentionTrace.from_arrays([None, LAYERS[0], None])) == 1
+    """Models return None for a layer that has no attention; the others keep their numbers and names."""
+    trace = AttentionTrace.from_arrays([None, LAYERS[0], None, LAYERS[1]])
+    assert [(layer.index, layer.name) for layer in trace] == [(1, "attentions[1]"), (3, "attentions[3]")]
+    for names in (["a", "b", "c", "d"], ["b", "d"]):
+        named = AttentionTrace.from_arrays([None, LAYERS[0], None, LAYERS[1]], names=names)
+        assert [(layer.index, layer.name) for layer in named] == [(1, "b"), (3, "d")]
+    with pytest.raises(ArrayError, match="3 names were given for 2 layers"):
+        AttentionTrace.from_arrays([None, *LAYERS, None], names=["a", "b", "c"])
+
+
+def test_rows_that_were_rounded_sum_to_one() -> None:
+    """bfloat16 is read as float32, and its 8 bits are no fault of the softmax."""
+    weights = softmaxed(1, 2, 30, 30).astype(np.float32)
+    rounded = ((weights.view(np.uint32) + 0x8000) & 0xFFFF0000).view(np.float32)
+    assert np.abs(rounded.sum(-1) - 1).max() > 1e-3
+    assert AttentionTrace.from_arrays([rounded])[0].notes == ()
+    assert AttentionTrace.from_arrays([rounded * np.float32(0.98)])[0].notes == ("60 row(s) do not sum to 1",)
+
+
+def test_a_mapping_of_layers_is_to_be_a_list() -> None:
+    """It has none of the fields of an output; the message says where the names go."""
+    with pytest.raises(ArrayError, match=r"the mapping has 'layer.0' and none of the fields .* names as names="):
+        AttentionTrace.from_arrays({"layer.0": LAYERS[0]})
 
 
 def test_names_are_given_one_a_layer() -> None:

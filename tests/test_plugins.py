@@ -238,6 +238,7 @@ def test_a_program_registers_a_renderer_of_its_own(install: Any) -> None:
         (TinyRenderer("other"), r'"other" of this program .* one from attncore-other 1\.2; choose another name'),
         (TinyRenderer, r"this program registered <class .*TinyRenderer'> as a renderer; register an object"),
         (object(), r"this program registered .* as a renderer; register an object with name, views, render"),
+        (TinyRenderer(None), r"registered a renderer whose name is None; a name is a text"),  # type: ignore[arg-type]
     ],
 )
 def test_a_program_cannot_take_an_installed_name(renderer: Any, said: str, install: Any) -> None:

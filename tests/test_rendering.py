@@ -25,6 +25,12 @@ class EchoRenderer:
         return Rendered({"text/plain": f"{view} {layer} {palette}"})
 
 
+class TextViews(EchoRenderer):
+    """Names its one view without the comma that makes a tuple."""
+
+    views = "head"  # type: ignore[assignment]
+
+
 class AnythingRenderer(EchoRenderer):
     """Takes any option and checks them itself."""
 
@@ -77,6 +83,26 @@ def test_the_ending_chooses_what_is_saved(name: str, content: bytes, tmp_path: P
     written = PICTURE.save(tmp_path / name)
     assert written == tmp_path / name
     assert written.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (EchoRenderer, r"EchoRenderer is a class; give a renderer made of it: EchoRenderer\(\)"),
+        (3, r"a int is no renderer; give the name of one \(.*terminal.*\), or an object with name, views and render"),
+        (TextViews(), r"gives 'head' as its views, which must be a tuple of names"),
+    ],
+)
+def test_what_is_no_renderer_is_refused(given: Any, said: str) -> None:
+    """Before it is called."""
+    with pytest.raises(PluginError, match=said):
+        example_trace().render(given)
+
+
+def test_a_name_without_an_ending_is_told_so() -> None:
+    """The ending is what chooses."""
+    with pytest.raises(OptionError, match=r"saved under a name without an ending; use one of \.html, \.txt, \.png"):
+        PICTURE.save("p")
 
 
 @pytest.mark.parametrize("name", ["p.svg", "p.pdf", "p"])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike
 from typing import Any, Unpack
 
 from attncore.attention import AttentionTrace
-from attncore.errors import OptionError, UnsupportedModelError, did_you_mean
+from attncore.errors import OptionError, UnsupportedModelError, did_you_mean, named
 from attncore.inputs import inputs_named
 from attncore.options import OptionNames
-from attncore.plugins import find_backend, plugins
+from attncore.plugins import PluginWarning, Registered, find_backend, plugins
 from attncore.protocols import Backend, CaptureOptions, Session, inputs_for
 
 
@@ -75,8 +76,12 @@ def make_options(options: Any) -> CaptureOptions:
     """
     known = list(CaptureOptions.__dataclass_fields__)
     for name in options:
+        if name == "tokens":
+            raise OptionError("labels are given when the trace is asked for: session.trace(tokens=…)")
         if name not in known:
-            raise OptionError(f'no option "{name}"{did_you_mean(name, known)}; the options are {", ".join(known)}')
+            hint = did_you_mean(name, [*known, "tokens", "backend"])
+            hint = hint or f" (an argument of the model goes into the inputs, as attncore.Inputs(…, {name}=…))"
+            raise OptionError(f'no option "{name}"{hint}; the options are {", ".join(known)}')
     return CaptureOptions(**options)
 
 
@@ -89,7 +94,7 @@ def choose_backend(model: Any, name: str | None = None) -> Backend:
     if name is not None:
         return find_backend(name)
     for registered in plugins().backends.values():
-        if registered.thing.matches(model):
+        if _recognises(registered, model):
             return registered.thing
     if isinstance(model, str | PathLike):
         raise UnsupportedModelError(
@@ -104,6 +109,20 @@ def choose_backend(model: Any, name: str | None = None) -> Backend:
         "or a method or pipeline of one), or name the backend with backend=. For weights you already have, use "
         "AttentionTrace.from_arrays"
     )
+
+
+def _recognises(registered: Registered[Backend], model: Any) -> bool:
+    """Whether a backend recognises the model; one that fails at looking is passed over with a warning."""
+    try:
+        return bool(registered.thing.matches(model))
+    except Exception as error:  # whatever a stranger's backend raises
+        warnings.warn(
+            f'backend "{registered.thing.name}" of {registered.distribution} could not look at a '
+            f"{type(model).__name__}, and is passed over: {named(error)}",
+            PluginWarning,
+            stacklevel=2,
+        )
+        return False
 
 
 def renderers() -> dict[str, tuple[str, ...]]:

@@ -206,6 +206,9 @@ class AttentionTrace(Sequence[AttentionLayer]):
             cross_attentions: from decoder to encoder, each (batch, heads, decoder, encoder).
             names: one name a layer of ``attentions``; layers of one name are its calls.
 
+        None in place of a layer's array, as models give it for a layer that was skipped, leaves that layer out; the
+        others keep their numbers.
+
         Raises:
             ArrayError: there are no weights, they have not four axes, some are masked, the lengths of cross-attention
                 are not the encoder's and decoder's, a row has some NaN, or names are no strings.

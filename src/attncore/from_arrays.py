@@ -47,6 +47,8 @@ def build_trace(
         cross_attentions: from decoder (query) to encoder (key).
         names: one name a layer of ``attentions``; layers of one name are its calls.
 
+    None in place of a layer's array, as models give it for a layer that was skipped, leaves that layer out.
+
     Raises:
         ArrayError: there are no weights, they have not four axes, some are masked, the lengths of cross-attention are
             not the encoder's and decoder's, a row has some NaN, or names are no strings.
@@ -76,10 +78,14 @@ def _layers_of(given: Mapping[str, Any], names: Iterable[str] | None, book: Axis
     """A layer for each array, in the order a model calls them; their axes go into ``book``."""
     layers: list[AttentionLayer] = []
     calls: dict[str, int] = {}
+    skipped = 0
     for argument, kind, stack, query_axis, key_axis in _GROUPS:
         arrays = _layer_arrays(given.get(argument), argument)
         own_names = _names(names, arrays) if argument == "attentions" and names is not None else None
         for number, array in enumerate(arrays):
+            if array is None:  # a model that skips a layer returns None for it; the others keep their numbers
+                skipped += 1
+                continue
             where = f"{argument}[{number}]"
             weights, notes = _checked(array, where)
             if kind == "cross":
@@ -87,7 +93,7 @@ def _layers_of(given: Mapping[str, Any], names: Iterable[str] | None, book: Axis
             name = own_names[number] if own_names is not None else where
             layer = AttentionLayer(
                 name=name,
-                index=len(layers),
+                index=len(layers) + skipped,
                 call=calls.get(name, 0),
                 query_axis=query_axis,
                 key_axis=key_axis,
@@ -115,17 +121,23 @@ def _fields_of(output: Any) -> dict[str, Any]:
 
 
 def _refuse_misspelt(output: Mapping[Any, Any]) -> None:
-    """A mapping with a field that is nearly one of ours, and none that is, was misspelt."""
+    """A mapping with a field that is nearly one of ours, and none that is, was misspelt; one of arrays is no output."""
     known = [argument for argument, *_ in _GROUPS]
     if any(argument in output for argument in known):
         return
-    for key in output:
-        if get_close_matches(str(key), known, cutoff=0.8):  # names of other outputs begin as ours do
+    for key, value in output.items():
+        # Names of other outputs begin as ours do.
+        is_layer = type(output) is dict and len(getattr(value, "shape", ())) == 4
+        if is_layer or get_close_matches(str(key), known, cutoff=0.8):
             hint = did_you_mean(str(key), known)
-            raise ArrayError(f"the mapping has {key!r}{hint} and none of the fields {', '.join(known)}")
+            raise ArrayError(
+                f"the mapping has {key!r}{hint} and none of the fields {', '.join(known)}; arrays of layers are given "
+                "as a list, and their names as names="
+            )
 
 
-def _layer_arrays(arrays: Any, argument: str) -> list[Array]:
+def _layer_arrays(arrays: Any, argument: str) -> list[Array | None]:
+    """An array for each layer; None for one that the model skipped."""
     if arrays is None:
         return []
     if hasattr(arrays, "shape"):
@@ -140,14 +152,13 @@ def _layer_arrays(arrays: Any, argument: str) -> list[Array]:
         return list(stacked)
     if isinstance(arrays, str | bytes) or not hasattr(arrays, "__iter__"):
         raise ArrayError(f"{argument} must be a list of arrays and a {type(arrays).__name__} was given")
-    # A model that skips a layer returns None for it.
-    kept = [array for array in arrays if array is not None]
-    if any(_is_step(each) for each in kept):
+    listed = list(arrays)
+    if any(_is_step(each) for each in listed):
         raise ArrayError(
             f"{argument} holds lists of arrays (batch, heads, query, key), one a generation step as generate() returns "
             f"them; give one step, such as {argument}[0], or attncore.capture the model while it generates"
         )
-    return [as_numpy(array) for array in kept]
+    return [None if array is None else as_numpy(array) for array in listed]
 
 
 def _is_step(layer: Any) -> bool:
@@ -155,8 +166,8 @@ def _is_step(layer: Any) -> bool:
     return isinstance(layer, list | tuple) and any(len(getattr(array, "shape", ())) == 4 for array in layer)
 
 
-def _names(names: Iterable[str], arrays: Sequence[Array]) -> list[str]:
-    """One name for each layer.
+def _names(names: Iterable[str], arrays: Sequence[Array | None]) -> list[str]:
+    """One name for each place in the list of layers; where some were skipped, names of the others alone are taken too.
 
     Raises:
         ArrayError: one is no string, or there are more or fewer.
@@ -167,9 +178,13 @@ def _names(names: Iterable[str], arrays: Sequence[Array]) -> list[str]:
     for place, name in enumerate(listed):
         if not isinstance(name, str):
             raise ArrayError(f"names[{place}] is {name!r} ({type(name).__name__}); layer names must be strings")
-    if len(listed) != len(arrays):
-        raise ArrayError(f"{len(listed)} names were given for {len(arrays)} layers of attentions")
-    return [str(name) for name in listed]  # without numpy's own kind of string
+    held = [place for place, array in enumerate(arrays) if array is not None]
+    if len(listed) not in (len(arrays), len(held)):
+        raise ArrayError(f"{len(listed)} names were given for {len(held)} layers of attentions")
+    named = [str(name) for name in listed]  # without numpy's own kind of string
+    if len(named) == len(arrays):
+        return named
+    return [named[held.index(place)] if place in held else "" for place in range(len(arrays))]
 
 
 def _check_cross(weights: Array, where: str, layers: Sequence[AttentionLayer]) -> None:
@@ -216,12 +231,19 @@ def _checked(weights: Array, where: str) -> tuple[Array, tuple[str, ...]]:
         weights = np.where(nan, weights.dtype.type(0), weights)
         notes.append(f"{int(masked.sum())} row(s) were all NaN: taken as fully masked, shown as zeros")
     sums = weights.sum(axis=-1, dtype=np.float64)
-    off = (np.abs(sums - 1) > (1e-2 if weights.dtype.itemsize < 4 else 1e-3)) & (sums != 0)
+    off = (np.abs(sums - 1) > (1e-2 if _is_coarse(weights) else 1e-3)) & (sums != 0)
     if (weights < 0).any():
         notes.append("some weights are negative: these are not softmax probabilities")
     elif off.any():
         notes.append(f"{int(off.sum())} row(s) do not sum to 1")
     return weights, tuple(notes)
+
+
+def _is_coarse(weights: Array) -> bool:
+    """Whether they were rounded to 16 bits; bfloat16, which numpy has not, comes as float32 without its lower half."""
+    if weights.dtype != np.float32:
+        return weights.dtype.itemsize < 4
+    return not (np.ascontiguousarray(weights).view(np.uint32) & 0xFFFF).any()
 
 
 def _on_axes(layer: AttentionLayer, book: AxisBook) -> AttentionLayer:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from attncore.errors import AttncoreError
 
 
@@ -43,17 +45,22 @@ class Inputs:
 
 @contextmanager
 def inputs_named(inputs: Inputs) -> Iterator[None]:
-    """Where the model fails on text or lists, its error gets a note that says what it was given."""
+    """Where the model fails on text, lists or numpy's arrays, its error gets a note that says what it was given."""
     try:
         yield
     except AttncoreError:
         raise
     except Exception as error:
-        if any(isinstance(one, str | list) for one in (*inputs.args, *inputs.kwargs.values())):
-            given = repr(inputs).removeprefix("Inputs")
+        given = (*inputs.args, *inputs.kwargs.values())
+        advice = ""
+        if any(isinstance(one, str | list) or hasattr(one, "convert_ids_to_tokens") for one in given):
+            advice = "for a text, give what its tokenizer returns, and the tokenizer as tokens="
+        elif any(isinstance(one, np.ndarray) for one in given):
+            advice = "PyTorch's take torch.from_numpy(array), or what a tokenizer returns with return_tensors='pt'"
+        if advice:
             error.add_note(
-                f"attncore called the model with {given}, as given. Most models take arrays or tensors of their "
-                "framework: for a text, give what its tokenizer returns, and the tokenizer as tokens="
+                f"attncore called the model with {repr(inputs).removeprefix('Inputs')}, as given. Most models take "
+                f"arrays or tensors of their framework: {advice}"
             )
         raise
 

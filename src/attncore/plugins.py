@@ -120,6 +120,8 @@ def _adder(
         if isinstance(thing, type) or not isinstance(thing, contract):
             needed = "name, views, render" if kind == "renderer" else "name, matches, capture"
             raise PluginError(f"{source} registered {thing!r} as a {kind}; register an object with {needed}")
+        if not isinstance(thing.name, str) or not thing.name:
+            raise PluginError(f"{source} registered a {kind} whose name is {thing.name!r}; a name is a text")
         clash = {**known, **mine}.get(thing.name)
         if clash is not None:
             remedy = "uninstall one of the two or choose with ATTNCORE_PLUGINS"

@@ -79,7 +79,8 @@ class Rendered:
         kinds = {*self.bundle, *self.files}
         if mime is None or mime not in kinds:
             endings = [suffix for suffix, kind in _MIME_OF_SUFFIX.items() if kind in kinds]
-            raise OptionError(f'this picture cannot be saved as "{target.suffix}"; use one of {", ".join(endings)}')
+            wanted = f'as "{target.suffix}"' if target.suffix else "under a name without an ending"
+            raise OptionError(f"this picture cannot be saved {wanted}; use one of {', '.join(endings) or 'none'}")
         content = self.files[mime] if mime in self.files else self.bundle[mime]
         with replaced_whole(target) as partial:
             partial.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -104,8 +105,11 @@ def render(
         SelectionError: the trace holds no such layer.
     """
     chosen = _chosen(renderer)
-    if not chosen.views:
-        raise PluginError(f'renderer "{chosen.name}" has no views; it must name at least one')
+    if isinstance(chosen.views, str) or not chosen.views:
+        said = (
+            f"gives {chosen.views!r} as its views, which must be a tuple of names" if chosen.views else "has no views"
+        )
+        raise PluginError(f'renderer "{chosen.name}" {said}; it must name at least one')
     view = chosen.views[0] if view is None else view
     if view not in chosen.views:
         raise OptionError(
@@ -150,8 +154,15 @@ def notebook_bundle(trace: AttentionTrace) -> dict[str, Any]:
 
 
 def _chosen(renderer: str | Renderer | None) -> Renderer:
-    if renderer is not None and not isinstance(renderer, str):
+    if isinstance(renderer, type):
+        raise PluginError(f"{renderer.__qualname__} is a class; give a renderer made of it: {renderer.__qualname__}()")
+    if isinstance(renderer, Renderer):
         return renderer
+    if renderer is not None and not isinstance(renderer, str):
+        raise PluginError(
+            f"a {type(renderer).__name__} is no renderer; give the name of one ({', '.join(plugins().renderers)}), "
+            "or an object with name, views and render"
+        )
     return find_renderer(renderer if renderer is not None else next(iter(plugins().renderers)))
 
 

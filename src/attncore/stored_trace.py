@@ -13,7 +13,7 @@ from attncore.arrays import ArrayLike
 from attncore.attention import AttentionTrace
 from attncore.axis import AxisKind, TokenAxis
 from attncore.coverage import STATUS_MEANING, Coverage, CoverageEntry
-from attncore.errors import FileFormatError
+from attncore.errors import ArrayError, FileFormatError
 from attncore.layer import AttentionLayer
 from attncore.provenance import Provenance
 from attncore.scoring import Scoring
@@ -64,6 +64,11 @@ def _layer_to_json(layer: AttentionLayer, prefix: str, add: Add) -> dict[str, An
     dense = stored if stored is not None and not computed else None
     array = dense.source if isinstance(dense, DenseWeights) else dense
     reduced = None if layer.reduced is None else np.asarray(layer.reduced)
+    if reduced is not None and reduced.dtype.kind not in "fiub" and str(reduced.dtype) != "bfloat16":
+        raise ArrayError(
+            f'layer {layer.index} "{layer.name}" holds a {type(layer.reduced).__name__} that reduce= returned, and a '
+            "file holds arrays of numbers; let it return one, such as np.stack of a few, or keep the trace in memory"
+        )
     return {
         **{name: getattr(layer, name) for name in _LAYER_TEXTS},
         "index": layer.index,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from attncore.arrays import Array, ArrayLike, BFloat16Array
+from attncore.errors import UnavailableError
 
 OWN_CLASSES = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
 _NUMPY_TYPES = (torch.float64, torch.float32, torch.float16, torch.bool, torch.int64, torch.int32, torch.uint8)
@@ -50,6 +51,11 @@ class DeviceArray:
         return np.dtype(torch.empty(0, dtype=wide).numpy().dtype)
 
     def __getitem__(self, index: Any) -> Array:
+        if self.tensor.is_meta:
+            raise UnavailableError(
+                'these numbers are on the device "meta", which holds shapes alone; give the model its weights first, '
+                "such as with model.to_empty and load_state_dict, and take no device='meta'"
+            )
         taken = self.tensor[_as_torch_index(index)].cpu()
         return np.asarray(to_array(taken))
 

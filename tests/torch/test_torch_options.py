@@ -167,6 +167,15 @@ def test_device() -> None:
     assert_weights(attncore.trace(model, x, device="cpu"), expected(model, x))
 
 
+def test_a_model_without_numbers() -> None:
+    """What is read of a trace on the device "meta" says why there is nothing to read."""
+    model = three().to("meta")
+    trace = attncore.trace(model, hidden().to("meta"))
+    assert trace[0].shape[1] == HEADS
+    with pytest.raises(attncore.UnavailableError, match='device "meta", which holds shapes alone'):
+        trace[0].weights[0, 0]
+
+
 # Gradients.
 
 
