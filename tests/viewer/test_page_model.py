@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 from viewer_page import KNOWN, ViewerPage
+
+from attncore import AttentionTrace
+from attncore.testing import example_trace
 
 pytestmark = pytest.mark.browser
 
@@ -133,3 +139,49 @@ def test_the_root_shows_weak_weights_that_a_linear_scale_hides(open_page, known)
     assert shades["root"][0] == shades["linear"][0]
     assert shades["root"][1] < shades["linear"][1] - 20
     assert shades["root"][2] == shades["linear"][2] == 255
+
+
+def exported(viewer: ViewerPage) -> str:
+    """The view's SVG."""
+    viewer.press("e")
+    with viewer.page.expect_download() as download:
+        viewer.page.get_by_role("menuitem", name="SVG").click()
+    return Path(download.value.path()).read_text("utf8").split("?>", 1)[1]
+
+
+def test_colours_beside_the_scale_are_explained(open_page, tmp_path, known) -> None:
+    """Weights that are not in the file, on the page and in an export; nothing where there are none."""
+    # Beside a first token that takes all but a millionth, 8 bits say nothing of the others.
+    sinking = np.tril(np.full((1, 8, 128, 128), 1e-8, dtype=np.float32))
+    sinking[..., 0] = 1 - sinking[..., 1:].sum(-1)
+    file = tmp_path / "sinking.html"
+    AttentionTrace.from_arrays([sinking] * 8).render("d3").save(file)
+    viewer = open_page(type("Saved", (), {"file": file}), "#view=model&sink=discount")
+    expect(viewer.page.locator(".attn-model-notes")).to_have_text("not in this file")
+    assert "not in this file" in exported(viewer)
+    viewer = open_page(known, "#view=model")
+    expect(viewer.page.locator(".attn-model-notes")).to_have_text("")
+    assert "not in this file" not in exported(viewer)
+
+
+def test_a_long_title_goes_on_in_a_second_line_of_an_export(open_page, tmp_path) -> None:
+    """All of its words are there, inside the picture."""
+    trace = example_trace(2, 2, 12, lazy=True)
+    name = "BidirectionalEncoderDecoderForConditionalGeneration"
+    provenance = dataclasses.replace(trace.provenance, model=name)
+    file = tmp_path / "long.html"
+    AttentionTrace(trace.layers, trace.axes, provenance=provenance).render("d3").save(file)
+    fragment = "#view=model&order=maxWeight&descending=true&ranked=true"
+    viewer = open_page(type("Saved", (), {"file": file}), fragment, viewport={"width": 480, "height": 800})
+    picture = viewer.page.context.new_page()
+    picture.set_content(exported(viewer))
+    lines, width, label = picture.evaluate("""() => {
+      const svg = document.querySelector("svg");
+      const titles = [...svg.querySelectorAll("text")].filter((text) => text.getAttribute("font-size") === "14");
+      const lines = titles.map((text) => [text.textContent, text.getBoundingClientRect().right]);
+      return [lines, svg.getBoundingClientRect().right, svg.getAttribute("aria-label")];
+    }""")
+    assert len(lines) > 1
+    assert " ".join(words for words, _ in lines) == label
+    assert label == f"{name}, heads of all layers by mean maximum, largest first"
+    assert max(edge for _, edge in lines) <= width

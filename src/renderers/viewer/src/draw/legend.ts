@@ -95,13 +95,18 @@ export function drawLegend(
     group.append("line").attr("x1", x).attr("x2", x).attr("y1", BAR_HEIGHT).attr("y2", BAR_HEIGHT + 3).attr("stroke", colours.muted);
     addText(group, x, BAR_HEIGHT + 13, tick.text, anchor, colours);
   }
-  let x = width + 14;
+  return drawNotes(group, width + 14, 0, notes, colours);
+}
+
+/** Swatches with their words from `x` on; returns where they end. */
+export function drawNotes(group: Group, x: number, y: number, notes: readonly LegendNote[], colours: Colours): number {
+  let next = x;
   for (const note of notes) {
-    drawSwatch(group, x, note, colours);
-    const text = addText(group, x + SWATCH + 5, 9, note.text, "start", colours);
-    x += SWATCH + 19 + (text.node()?.getComputedTextLength?.() ?? note.text.length * 6);
+    drawSwatch(group, next, y, note, colours);
+    const text = addText(group, next + SWATCH + 5, y + 9, note.text, "start", colours);
+    next += SWATCH + 19 + (text.node()?.getComputedTextLength?.() ?? note.text.length * 6);
   }
-  return x;
+  return next;
 }
 
 /** Thin slices instead of a gradient: a gradient needs an id, which must differ between the viewers of one page. */
@@ -118,16 +123,16 @@ function drawBar(group: Group, width: number, colourAt: (share: number) => strin
   group.append("rect").attr("width", width).attr("height", BAR_HEIGHT).attr("fill", "none").attr("stroke", colours.line);
 }
 
-function drawSwatch(group: Group, x: number, note: LegendNote, colours: Colours): void {
-  group.append("rect").attr("x", x).attr("width", SWATCH).attr("height", SWATCH).attr("fill", note.fill).attr("stroke", colours.line);
+function drawSwatch(group: Group, x: number, y: number, note: LegendNote, colours: Colours): void {
+  group.append("rect").attr("x", x).attr("y", y).attr("width", SWATCH).attr("height", SWATCH).attr("fill", note.fill).attr("stroke", colours.line);
   if (!note.hatch) return;
   for (const shift of [0, 5]) {
     group
       .append("line")
       .attr("x1", x + shift)
-      .attr("y1", SWATCH)
+      .attr("y1", y + SWATCH)
       .attr("x2", x + SWATCH)
-      .attr("y2", shift)
+      .attr("y2", y + shift)
       .attr("stroke", colours.muted);
   }
 }

@@ -118,9 +118,16 @@ export function widestLabel(labels: readonly string[], room: number, measure: Me
   return Math.ceil(widest);
 }
 
-/** A label that reads from right to left keeps its own direction inside a picture that does not. */
+/** What is read from right to left. */
+const RIGHT_TO_LEFT =
+  /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Samaritan}\p{Script=Mandaic}\p{Script=Adlam}\p{Script=Hanifi_Rohingya}\u200f]/u;
+
+/**
+ * A label that reads from right to left keeps its own direction inside a picture or a sentence that does not: of two
+ * around an arrow, the first would otherwise stand at the arrow's head.
+ */
 export function isolated(text: string): string {
-  return /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u.test(text) ? `\u2068${text}\u2069` : text;
+  return RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text;
 }
 
 /** How column labels are turned: level where they fit, else leaning, else upright. Degrees. */

@@ -10,6 +10,7 @@ import type { Side } from "./head-keys";
 import { fillLegend, legendSamples, legendScale, sampleText } from "./head-legend";
 import { alwaysDrawn, collectAll, collectFigures } from "./head-lines";
 import { rowOf, type Listing } from "./head-listing";
+import type { Matches } from "./head-matches";
 import { HeadPicture, type HeadPictureParts } from "./head-picture";
 import { sceneOf } from "./head-scene";
 import type { HeadScroll } from "./head-scroll";
@@ -22,12 +23,6 @@ import type { ViewContext } from "./view";
 /** Lines in a picture that stands still, and in one that moves: what two slow cores paint in 40 and 15 ms. */
 export const FULL_BUDGET = 6000;
 export const MOVING_BUDGET = 2000;
-
-/** The rows that the search has found. */
-export interface Matches {
-  readonly query: ReadonlySet<number>;
-  readonly key: ReadonlySet<number>;
-}
 
 export class HeadPainter {
   readonly picture = new HeadPicture();

@@ -2,6 +2,7 @@
 
 import { grouped } from "../data/format";
 import { precisionText } from "../data/precision";
+import { isolated } from "../draw/rulers";
 import { groupOf } from "../shell/layers";
 import { boundText } from "../shell/numbers";
 import type { TraceInfo } from "../source/trace-info";
@@ -136,5 +137,5 @@ export function drawnSentence({ drawn, found, threshold, always, series }: Drawn
 }
 
 function quoted(token: ColumnToken | undefined): string {
-  return token === undefined ? "" : `“${token.text}” ${token.position}`;
+  return token === undefined ? "" : `“${isolated(token.text)}” ${token.position}`;
 }

@@ -1,6 +1,5 @@
 /** The head view: the tokens that attend on the left, the tokens that are attended on the right, lines between them. */
 
-import { matchingPositions } from "../data/search";
 import type { TokenColumn } from "../draw/token-column";
 import type { Selection } from "../state/selection";
 import { HeadAhead } from "./head-ahead";
@@ -10,7 +9,8 @@ import { EDGE_WIDTH } from "./head-layout";
 import { HEAD_HELP, HeadKeys, type KeyActions, type KeyColumn, type Side } from "./head-keys";
 import { measureShown } from "./head-levels";
 import { columnTokens, listingOf, rowOf, type Listing } from "./head-listing";
-import { FULL_BUDGET, HeadPainter, MOVING_BUDGET, type Matches } from "./head-painter";
+import { matchesIn, NO_MATCHES } from "./head-matches";
+import { FULL_BUDGET, HeadPainter, MOVING_BUDGET } from "./head-painter";
 import { followPointer, type PointerActions, type PointerWatch } from "./head-pointer";
 import { HeadScroll } from "./head-scroll";
 import { headSvg } from "./head-svg";
@@ -59,7 +59,7 @@ class HeadView {
   private readonly ahead: HeadAhead;
   private readonly stops: readonly (() => void)[];
   private listing: Listing = listingOf([], []);
-  private matches: Matches = { query: new Set(), key: new Set() };
+  private matches = NO_MATCHES;
   private ticket = 0;
   private parts: ReturnType<typeof setTimeout> | undefined;
   private settling: ReturnType<typeof setTimeout> | undefined;
@@ -118,7 +118,7 @@ class HeadView {
       this.load(before);
       return;
     }
-    if (next.search !== before.search) this.findMatches();
+    if (next.search !== before.search) this.matches = matchesIn(this.context, this.listing);
     this.revealPins(next, before);
     this.track(this.fetch());
   }
@@ -141,7 +141,7 @@ class HeadView {
       this.keys.forget();
       this.scroll.fit(this.listing);
     }
-    this.findMatches();
+    this.matches = matchesIn(context, this.listing);
     this.revealPins(selection, before);
     const start = performance.now();
     this.track(this.fetch().then(() => this.ahead.plan(this.listing, performance.now() - start)));
@@ -190,17 +190,6 @@ class HeadView {
     const single = side === "query" ? [selection.query, focus.query] : [selection.key, focus.key];
     const row = side === "query" ? this.listing.queryRow : this.listing.keyRow;
     return [...positions.slice(first, last), ...single.filter((position) => position !== null && rowOf(row, position) !== null)] as number[];
-  }
-
-  private findMatches(): void {
-    const { context, listing } = this;
-    const { search, item } = context.store.selection;
-    const rows = (positions: readonly number[], row: Int32Array): Set<number> =>
-      new Set(positions.map((position) => row[position] ?? -1).filter((place) => place >= 0));
-    this.matches = {
-      query: rows(matchingPositions(context.queryAxis(), item, search), listing.queryRow),
-      key: rows(matchingPositions(context.keyAxis(), item, search), listing.keyRow),
-    };
   }
 
   /** A pin that has just been set, by a search or a link for example, is brought into the window. */

@@ -3,6 +3,7 @@
 import { shortened } from "../data/tokens";
 import { mostOf } from "../data/weights";
 import type { Series, WeightsReader } from "../data/reader";
+import { isolated } from "../draw/rulers";
 import type { TooltipRow } from "./view";
 import type { MatrixOrder } from "./matrix-order";
 import type { Cell } from "./matrix-scene";
@@ -77,7 +78,7 @@ export function describePointed(
   const [rows, columns] = pointed.among;
   const pooled = rows * columns > 1;
   return {
-    title: words.map((word) => shortened(word, 28)).join(" → "),
+    title: words.map((word) => isolated(shortened(word, 28))).join(" → "),
     rows: [
       { label: pooled ? `largest of ${rows} × ${columns} weights here` : "weight", value: weight.text, ...barOf(weight) },
       { label: "from query", value: String(pointed.query) },

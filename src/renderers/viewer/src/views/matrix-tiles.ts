@@ -150,9 +150,8 @@ export class MatrixTiles {
   private async read(name: string, window: Window, resolution: Resolution): Promise<void> {
     const tile = await readTile(this.reader, this.series, this.item, this.order, window, resolution);
     this.max = Math.max(this.max, largest(tile.values));
-    const known = tile.most ?? tile.values;
-    this.hasMissing ||= known.some(Number.isNaN);
-    this.hasLeftOut ||= tile.most !== undefined && tile.values.some((value, place) => isLeftOut(value, mostOf(tile, place)));
+    this.hasMissing ||= hasMissing(tile);
+    this.hasLeftOut ||= hasLeftOut(tile);
     this.hasNegative ||= tile.values.some((value) => value < 0);
     this.kept.set(name, tile);
     for (const old of this.kept.keys()) {
@@ -161,6 +160,16 @@ export class MatrixTiles {
     }
     this.onArrival();
   }
+}
+
+/** Whether some cell is the model's own not-a-number. */
+export function hasMissing({ values, most = values }: MatrixTile): boolean {
+  return most.some(Number.isNaN);
+}
+
+/** Whether of some cell no weight is held. */
+export function hasLeftOut(tile: MatrixTile): boolean {
+  return tile.most !== undefined && tile.values.some((value, place) => isLeftOut(value, mostOf(tile, place)));
 }
 
 function nameOf(tile: Window, resolution: Resolution): string {

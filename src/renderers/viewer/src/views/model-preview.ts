@@ -23,6 +23,7 @@ export class ModelPreview {
   private readonly picture: PreviewPicture;
   private readonly words = element("div", { class: "attn-model-words" });
   private readonly legend = element("div", { class: "attn-model-legend" });
+  private readonly notes = element("div", { class: "attn-model-notes attn-muted" });
   private readonly pairs = element("div", { class: "attn-model-pairs-room" });
   private shown: HeadPlace | null = null;
   private pointed = false;
@@ -72,6 +73,17 @@ export class ModelPreview {
     this.picture.paint(tile, this.side);
     refill(this.pairs, pairsList(this.context, largestPairs(tile, MOST_PAIRS)));
     this.drawLegend(tile);
+    this.writeNotes();
+  }
+
+  /** What colours beside the scale mean; called again when other pictures have come, which may have some. */
+  writeNotes(): void {
+    const notes = this.tiles.notes(this.context.colours()).map(({ fill, text }) => {
+      const swatch = element("span", { class: "attn-model-swatch" });
+      swatch.style.background = fill;
+      return element("span", {}, swatch, text);
+    });
+    refill(this.notes, ...notes);
   }
 
   private drawLegend(tile: MatrixTile): void {
@@ -107,6 +119,6 @@ export class ModelPreview {
     const path = element("div", { class: "attn-model-path attn-muted", title: info.name }, element("bdi", {}, info.name));
     const hint = this.pointed ? "Click opens it in the head view, Shift+Click in the matrix view." : "The selected head. Point at another to see it here.";
     const name = element("div", { class: "attn-model-name" }, headName(trace, layer, head));
-    refill(this.words, name, path, list, this.legend, element("div", { class: "attn-model-hint attn-muted" }, hint));
+    refill(this.words, name, path, list, this.legend, this.notes, element("div", { class: "attn-model-hint attn-muted" }, hint));
   }
 }

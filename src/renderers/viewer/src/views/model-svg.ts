@@ -2,11 +2,10 @@
 
 import { create, type Selection as Drawing } from "d3-selection";
 import { visible } from "../data/tokens";
-import type { Colours } from "../draw/colours";
-import { drawLegend } from "../draw/legend";
+import { drawLegend, drawNotes } from "../draw/legend";
 import { FONT_FAMILY, textGroup } from "../draw/rulers-draw";
 import { rowStep } from "../draw/thumbnails";
-import { wrapped } from "../draw/wrap";
+import { measureHeading, wrapped } from "../draw/wrap";
 import { precisionSentence } from "./head-words";
 import type { GridCell } from "./model-lines";
 import { LEGEND_CAPTION, legendTicks } from "./model-words";
@@ -24,7 +23,10 @@ export interface ModelSvgParts {
 type Svg = Drawing<SVGSVGElement, undefined, null, undefined>;
 
 const MARGIN = 16;
-const TOP = 62;
+/** From the title's last line to the pictures. */
+const HEADINGS = 34;
+const TITLE = 18;
+const TITLE_SIZE = 14;
 const LABEL = 54;
 const LEGEND_WIDTH = 150;
 const LEGEND = 64;
@@ -38,25 +40,29 @@ export function modelSvg(parts: ModelSvgParts): SVGSVGElement {
   const width = Math.max(520, 2 * MARGIN + LABEL + columns * (side + gap));
   const notes = [...context.reader.notes(), precisionSentence(context.trace)].filter((note) => note !== "");
   const lines = wrapped(notes.join(" "), width - 2 * MARGIN - LABEL);
-  const foot = TOP + grid.lines.length * rowStep(grid.grid) + MARGIN;
+  const titles = wrapped(title, width - 2 * MARGIN, measureHeading(TITLE_SIZE));
+  const top = MARGIN - 6 + TITLE * titles.length + HEADINGS;
+  const foot = top + grid.lines.length * rowStep(grid.grid) + MARGIN;
   const height = foot + LEGEND + NOTE * (lines.length - 1);
   const svg: Svg = create<SVGSVGElement>("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("width", width).attr("height", height);
   svg.attr("viewBox", `0 0 ${width} ${height}`).attr("font-family", FONT_FAMILY).attr("font-size", 11).attr("role", "img").attr("aria-label", title);
   svg.append("rect").attr("width", width).attr("height", height).attr("fill", colours.background);
-  svg.append("text").attr("x", MARGIN).attr("y", MARGIN + 12).attr("font-size", 14).attr("font-weight", 600).attr("fill", colours.text).text(title);
+  titles.forEach((line, place) => {
+    text(svg, MARGIN, MARGIN + 12 + TITLE * place, line, colours.text, "start").attr("font-size", TITLE_SIZE).attr("font-weight", 600);
+  });
   const corner = context.store.selection.ranked ? "rank" : "layer";
-  svg.append("text").attr("x", MARGIN).attr("y", TOP - 5).attr("fill", colours.muted).text(corner);
+  svg.append("text").attr("x", MARGIN).attr("y", top - 5).attr("fill", colours.muted).text(corner);
   grid.lines.forEach((line, row) => {
-    const y = TOP + row * rowStep(grid.grid);
+    const y = top + row * rowStep(grid.grid);
     const label = svg.append("text").attr("x", MARGIN + LABEL - 10).attr("y", y + side / 2).attr("dy", "0.35em");
     label.attr("text-anchor", "end").attr("fill", colours.text).text(visible(line.name));
     line.cells.forEach((cell, column) => {
       const x = MARGIN + LABEL + column * (side + gap);
-      if (row === 0 && caption === 0) text(svg, x + side / 2, TOP - 5, `${column === 0 ? "head " : ""}${cell.info.heads[cell.head] ?? cell.head}`, colours.muted, "middle");
+      if (row === 0 && caption === 0) text(svg, x + side / 2, top - 5, `${column === 0 ? "head " : ""}${cell.info.heads[cell.head] ?? cell.head}`, colours.muted, "middle");
       drawCell(svg, cell, x, y, parts);
     });
   });
-  drawFoot(svg, foot, lines, context, colours);
+  drawFoot(svg, foot, lines, parts);
   return svg.node() as SVGSVGElement;
 }
 
@@ -85,11 +91,13 @@ function pictureOf(image: ImageData): string {
 }
 
 /** The legend, and how exact the numbers are. */
-function drawFoot(svg: Svg, top: number, lines: readonly string[], context: ViewContext, colours: Colours): void {
+function drawFoot(svg: Svg, top: number, lines: readonly string[], { context, tiles }: ModelSvgParts): void {
   const { modelScale } = context.store.selection;
+  const colours = context.colours();
   const legend = textGroup(svg.node() as SVGSVGElement).attr("transform", `translate(${MARGIN + LABEL},${top + 8})`);
   drawLegend(legend, LEGEND_WIDTH, legendTicks(modelScale), (share) => colours.heat(share), [], colours);
   text(svg, MARGIN + LABEL + LEGEND_WIDTH + 12, top + 17, LEGEND_CAPTION, colours.muted, "start");
+  drawNotes(legend, LEGEND_WIDTH + 12, 17, tiles.notes(colours), colours);
   lines.forEach((line, place) => text(svg, MARGIN + LABEL, top + 52 + NOTE * place, line, colours.muted, "start"));
 }
 

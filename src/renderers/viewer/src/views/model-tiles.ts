@@ -1,10 +1,11 @@
 /** The small pictures' numbers: one tile a head, kept while layers scroll in and out. */
 
 import type { Colours } from "../draw/colours";
-import { heatPalette, largest, type HeatPalette } from "../draw/heatmap";
+import { heatPalette, largest, leftOutColour, type HeatPalette } from "../draw/heatmap";
+import type { LegendNote } from "../draw/legend";
 import { paintThumbnail, type ThumbnailRange } from "../draw/thumbnails";
 import type { ThumbnailScale } from "../state/selection";
-import { readTile, type MatrixTile } from "./matrix-tiles";
+import { hasLeftOut, hasMissing, readTile, type MatrixTile } from "./matrix-tiles";
 import type { ViewContext } from "./view";
 
 /** So that a small change of size needs no new numbers. */
@@ -20,6 +21,8 @@ export class ModelTiles {
   private generation = 0;
   private pixels = 0;
   private loading = 0;
+  private hasMissing = false;
+  private hasLeftOut = false;
 
   constructor(private readonly context: ViewContext) {}
 
@@ -27,6 +30,7 @@ export class ModelTiles {
   reset(): void {
     this.generation += 1;
     this.tiles.clear();
+    this.hasMissing = this.hasLeftOut = false;
   }
 
   /** From now on tiles have about this many cells a side. */
@@ -67,7 +71,18 @@ export class ModelTiles {
     const columns = reader.keys();
     const window = { firstRow: 0, lastRow: rows.length, firstColumn: 0, lastColumn: columns.length };
     const resolution = { rowStep: Math.ceil(rows.length / pixels) || 1, columnStep: Math.ceil(columns.length / pixels) || 1 };
-    return readTile(reader, reader.headSeries(layer, head), store.selection.item, { rows, columns, sorted: null }, window, resolution);
+    const tile = await readTile(reader, reader.headSeries(layer, head), store.selection.item, { rows, columns, sorted: null }, window, resolution);
+    this.hasMissing ||= hasMissing(tile);
+    this.hasLeftOut ||= hasLeftOut(tile);
+    return tile;
+  }
+
+  /** What the colours beside the scale mean, of those that some picture has. */
+  notes(colours: Colours): LegendNote[] {
+    const notes: LegendNote[] = [];
+    if (this.hasMissing) notes.push({ fill: colours.missing, hatch: false, text: "not a number" });
+    if (this.hasLeftOut) notes.push({ fill: leftOutColour(colours), hatch: false, text: "not in this file" });
+    return notes;
   }
 
   private async read(place: HeadPlace, generation: number): Promise<void> {

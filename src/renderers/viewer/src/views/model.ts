@@ -92,7 +92,7 @@ class ModelView {
 
   async toSvg(): Promise<SVGSVGElement> {
     const layers = new Set(this.grid.lines.flatMap((line) => line.cells.map((cell) => cell.layer)));
-    await this.tiles.load([...layers], (layer) => this.grid.paint(layer));
+    await this.load([...layers]);
     return modelSvg({ context: this.context, grid: this.grid, tiles: this.tiles, title: pictureTitle(this.context, this.group) });
   }
 
@@ -171,7 +171,10 @@ class ModelView {
   }
 
   private load(layers: readonly number[]): Promise<void> {
-    return this.tiles.load(layers, (layer) => this.grid.paint(layer));
+    return this.tiles.load(layers, (layer) => {
+      this.grid.paint(layer);
+      this.preview.writeNotes();
+    });
   }
 
   private pointed(): HeadPlace | null {

@@ -1,6 +1,7 @@
 /** The table of the neuron view: the query's vector above, a row for each key below, sink and sum at the end. */
 
 import { divergingPalette, drawStrip } from "../draw/heatmap-diverging";
+import { isolated } from "../draw/rulers";
 import { labelOf, shortened } from "../data/tokens";
 import { element, freshId, setAttributes } from "../shell/dom";
 import { columnStarts, columnWidths, gridTemplate, signed, type ColumnWidths, type Step } from "./neuron-columns";
@@ -75,7 +76,7 @@ export class NeuronTable {
     };
     this.layOut();
     setAttributes(this.scroller, { "aria-rowcount": keys.length + 1 });
-    this.queryName.textContent = `q of “${shortened(this.labelOf(data.query, "query"), 60)}”`;
+    this.queryName.textContent = `q of “${isolated(shortened(this.labelOf(data.query, "query"), 60))}”`;
     drawStrip(this.queryStrip, data.queryVector, dimensions, data.vectorLimit, this.style.palette);
     this.queryStrip.setAttribute("aria-label", `query vector of ${this.labelOf(data.query, "query").slice(0, 60)}`);
     this.fillFoot(data);

@@ -1,6 +1,7 @@
 /** Sentences and tooltips of the neuron view. */
 
 import { shortened } from "../data/tokens";
+import { isolated } from "../draw/rulers";
 import type { LayerInfo, TraceInfo } from "../source/trace-info";
 import { keyHeadOf } from "./neuron-arithmetic";
 import { signed, type BiasUse, type Step } from "./neuron-columns";
@@ -48,7 +49,7 @@ export function tooltipOfKey(context: ViewContext, data: NeuronData, steps: read
   const colour = context.colours().head(data.head, context.layer().heads.length);
   const weight = data.row.weights[key] ?? 0;
   return {
-    title: words.map((word) => shortened(word, 28)).join(" → "),
+    title: words.map((word) => isolated(shortened(word, 28))).join(" → "),
     rows: [
       ...steps.map((step) => ({ label: step.title, value: signed(step.values(data)[key] ?? 0, 4) })),
       masked ? { label: "weight", value: "masked" } : { label: "weight", value: context.format(weight), share: weight, colour },
@@ -62,7 +63,7 @@ export function tooltipOfDimension(data: NeuronData, dimension: number, key: num
   const rows: TooltipRow[] = [{ label: "q", value: signed(query) }];
   if (key !== null) {
     const value = keyVector(data, key)[dimension] ?? 0;
-    rows.push({ label: `k of ${shortened(word, 28)}`, value: signed(value) }, { label: "q × k", value: signed(query * value) });
+    rows.push({ label: `k of ${isolated(shortened(word, 28))}`, value: signed(value) }, { label: "q × k", value: signed(query * value) });
     rows.push({ label: "q · k, all dimensions", value: signed(data.row.dots[key] ?? 0) });
   }
   return { title: `Dimension ${dimension} of ${data.headDim}`, rows };

@@ -3,6 +3,7 @@
 import { precisionText } from "../data/precision";
 import { matchingPositions } from "../data/search";
 import { labelOf, shortened } from "../data/tokens";
+import { isolated } from "../draw/rulers";
 import type { AxisInfo } from "../source/trace-info";
 import type { Selection } from "../state/selection";
 import { button, element } from "../shell/dom";
@@ -230,7 +231,7 @@ class NeuronView {
     table.show(data, ordered, this.dimensions(data, keys));
     const number = layer.heads[data.head] ?? data.head;
     elements.headName.textContent = `Head ${number}`;
-    elements.title.textContent = `${layerName(context.trace, context.store.selection.layer)}: what “${shortened(table.labelOf(data.query, "query"), 24)}” (${data.query}) attends to, and why`;
+    elements.title.textContent = `${layerName(context.trace, context.store.selection.layer)}: what “${isolated(shortened(table.labelOf(data.query, "query"), 24))}” (${data.query}) attends to, and why`;
     elements.formula.textContent = formulaOf(layer.scoring, bias);
     elements.verdict.textContent = data.verdict.sentence;
     elements.verdict.dataset["kind"] = data.verdict.kind;

@@ -2,6 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { heatTicks, legendWidth } from "../../src/draw/legend";
 import { columnTurn, fitText, isolated, roundStep, rulerMarks, turnedSpacing, widestLabel, withoutOverlap, type RulerRequest } from "../../src/draw/rulers";
+import { pairTitle } from "../../src/views/head-words";
+import { describePointed } from "../../src/views/matrix-pointed";
 
 /** Every character is ten pixels wide. */
 const measure = (text: string): number => [...text].length * 10;
@@ -114,6 +116,13 @@ test("column labels are level where they fit, else leaning, else upright", () =>
   expect(turnedSpacing(0, 14, 40)).toBe(48);
   expect(turnedSpacing(60, 14, 40)).toBeCloseTo(16.17, 2);
   expect(turnedSpacing(90, 14, 40)).toBe(14);
+});
+
+test("two right-to-left tokens around an arrow stay on their sides", () => {
+  const token = (text: string, position: number) => ({ position, whole: text, text, special: false, part: "" });
+  expect(pairTitle(token("שלום", 3), token("ߒߞߏ", 4))).toBe("“\u2068שלום\u2069” 3 → “\u2068ߒߞߏ\u2069” 4");
+  const pointed = { query: 3, key: 4, weight: 0.5, most: 0.5, among: [1, 1] as const };
+  expect(describePointed(pointed, ["שלום", "مرحبا"], { text: "0.5" }).title).toBe("\u2068שלום\u2069 → \u2068مرحبا\u2069");
 });
 
 test("right-to-left labels are isolated from what is around them, others left alone", () => {

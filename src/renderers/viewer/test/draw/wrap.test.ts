@@ -19,3 +19,8 @@ it("breaks a sentence between words into lines that fit, and loses none of it", 
 it("cuts a word that does not fit by itself", () => {
   expect(wrapped("a encoder.layer.11.attention.self b", 12, measure)).toEqual(["a", "encoder.lay…", "b"]);
 });
+
+it("shows what cannot be seen, and keeps right-to-left words in their own direction", () => {
+  expect(wrapped("what “\u2068שלום\u2069” (3) \u202e attends to", 60, measure)).toEqual(["what “\u2068שלום\u2069” (3) ‹U+202E› attends to"]);
+  expect(wrapped("\u2068שלום", 60, measure)).toEqual(["‹U+2068›שלום"]);
+});

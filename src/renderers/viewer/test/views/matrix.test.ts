@@ -1,17 +1,14 @@
-import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import type { BlockRequest, Series, WeightsReader } from "../../src/data/reader";
 import type { Tile } from "../../src/source/source";
 import { formatWeight } from "../../src/shell/numbers";
-import { cameraFor, clampCamera, fitMatrix, mostZoom, visibleWindow } from "../../src/views/matrix-camera";
 import { patchWeights } from "../../src/views/matrix-inset";
 import { boundaries, layoutMatrix, sidePlace } from "../../src/views/matrix-layout";
 import { byWeight, edgeOf, readOrder, type MatrixOrder } from "../../src/views/matrix-order";
 import { boundedText, numberText } from "../../src/views/matrix-paint";
-import { piecesOf } from "../../src/views/matrix-pieces";
 import { placeOfLargest, readPointed } from "../../src/views/matrix-pointed";
-import { cellAt, emptyRows, weightAt } from "../../src/views/matrix-scene";
-import { MatrixTiles, readTile, stepFor } from "../../src/views/matrix-tiles";
+import { emptyRows, weightAt } from "../../src/views/matrix-scene";
+import { MatrixTiles, readTile } from "../../src/views/matrix-tiles";
 import { axisInfo } from "../helpers/traces";
 
 const SERIES: Series = { colour: 0, label: "head 0", heads: [0], layers: [0] };
@@ -61,72 +58,6 @@ function pooledByHand(order: MatrixOrder, firstRow: number, lastRow: number, fir
   return cells;
 }
 
-describe("fitMatrix", () => {
-  test("makes cells as large as the window allows, and square", () => {
-    expect(fitMatrix(1000, 500, 100, 100)).toMatchObject({ width: 500, height: 500, cellWidth: 5, cellHeight: 5 });
-    expect(fitMatrix(500, 3000, 100, 100)).toMatchObject({ width: 500, height: 500 });
-    expect(fitMatrix(600, 600, 9, 12)).toMatchObject({ cellWidth: 50, cellHeight: 50 });
-  });
-
-  test("makes a side longer that would be a hair", () => {
-    expect(fitMatrix(1000, 500, 1, 1000)).toMatchObject({ cellWidth: 1, cellHeight: 72 });
-    expect(fitMatrix(1000, 500, 1000, 10)).toMatchObject({ cellWidth: 12, cellHeight: 0.5 });
-  });
-
-  test("does not blow a few tokens up", () => {
-    expect(fitMatrix(2000, 2000, 2, 2)).toMatchObject({ cellWidth: 72, cellHeight: 72 });
-  });
-});
-
-describe("camera", () => {
-  const fit = fitMatrix(800, 800, 400, 400);
-
-  test("is kept over the picture and within its zoom", () => {
-    fc.assert(
-      fc.property(fc.double({ min: 0.01, max: 1000, noNaN: true }), fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.double({ min: -1e6, max: 1e6, noNaN: true }), (k, x, y) => {
-        const at = clampCamera(fit, { k, x, y });
-        expect(at.k).toBeGreaterThanOrEqual(1);
-        expect(at.k).toBeLessThanOrEqual(mostZoom(fit));
-        expect(at.x <= 0 && at.x + fit.width * at.k >= fit.width - 1e-6).toBe(true);
-        expect(at.y <= 0 && at.y + fit.height * at.k >= fit.height - 1e-6).toBe(true);
-        const seen = visibleWindow(fit, at);
-        expect(seen.firstRow >= 0 && seen.firstRow < seen.lastRow && seen.lastRow <= 400).toBe(true);
-        expect(seen.firstColumn >= 0 && seen.firstColumn < seen.lastColumn && seen.lastColumn <= 400).toBe(true);
-      }),
-    );
-  });
-
-  test("sees all at first and a part when zoomed in", () => {
-    expect(visibleWindow(fit, clampCamera(fit, { k: 1, x: 0, y: 0 }))).toEqual({ firstRow: 0, lastRow: 400, firstColumn: 0, lastColumn: 400 });
-    expect(visibleWindow(fit, clampCamera(fit, { k: 4, x: -800, y: -800 }))).toEqual({ firstRow: 100, lastRow: 200, firstColumn: 100, lastColumn: 200 });
-  });
-
-  test("comes back to a window that was kept, whatever the size of the picture is now", () => {
-    const side = fc.tuple(fc.integer({ min: 0, max: 380 }), fc.integer({ min: 12, max: 400 })).map(([first, length]) => [first, Math.min(400, first + length)] as const);
-    fc.assert(
-      fc.property(side, side, fc.integer({ min: 200, max: 1500 }), ([firstRow, lastRow], [firstColumn, lastColumn], size) => {
-        const now = fitMatrix(size, size, 400, 400);
-        const seen = visibleWindow(now, cameraFor(now, { firstRow, lastRow, firstColumn, lastColumn }));
-        expect(seen.firstRow <= firstRow && seen.lastRow >= lastRow).toBe(true);
-        expect(seen.firstColumn <= firstColumn && seen.lastColumn >= lastColumn).toBe(true);
-      }),
-    );
-    expect(cameraFor(fit, { firstRow: 100, lastRow: 200, firstColumn: 100, lastColumn: 200 })).toMatchObject({ k: 4, x: -800, y: -800 });
-  });
-
-  test("finds the cell under a point, and none beside the picture", () => {
-    const at = clampCamera(fit, { k: 4, x: -800, y: -800 });
-    expect(cellAt({ fit, at }, 0, 0)).toEqual({ row: 100, column: 100 });
-    expect(cellAt({ fit, at }, 799, 799)).toEqual({ row: 199, column: 199 });
-    expect(cellAt({ fit, at }, -1, 5)).toBe(null);
-    expect(cellAt({ fit, at }, 5, 800)).toBe(null);
-  });
-});
-
-test("the step is the smallest of 1, 2, 3, 4, 6, 8, 12, … that gives every cell a pixel", () => {
-  expect([5, 1, 0.6, 0.4, 0.3, 0.2, 1 / 6, 900 / 16384].map(stepFor)).toEqual([1, 1, 2, 3, 4, 6, 6, 24]);
-});
-
 describe("sorting", () => {
   test("is by falling weight, stable, with not-a-number last", () => {
     const weights: Readonly<Record<number, number>> = { 3: 0.1, 4: 0.7, 5: Number.NaN, 6: 0.7, 7: 0.2 };
@@ -145,35 +76,6 @@ describe("sorting", () => {
     const none = await readOrder(source, SERIES, { ...selection, query: null } as never);
     expect(none.sorted).toBe(null);
     expect(asked).toHaveLength(2);
-  });
-});
-
-describe("piecesOf", () => {
-  test("asks for one range where positions follow one another", () => {
-    expect(piecesOf([5, 6, 7, 8, 9, 10], 0, 6, 2)).toEqual([{ start: 5, stop: 11, cell: 0, cells: 3, cellOf: null }]);
-  });
-
-  test("cuts at hidden tokens and at the edges of cells", () => {
-    const pieces = piecesOf([0, 1, 2, 4, 5, 6, 7, 8], 0, 8, 4);
-    expect(pieces.map(({ start, stop, cell, cells }) => [start, stop, cell, cells])).toEqual([[0, 3, 0, 1], [4, 5, 0, 1], [5, 9, 1, 1]]);
-  });
-
-  test("cover every position once, in its own cell, whatever the order", () => {
-    fc.assert(
-      fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 6000 }), { minLength: 1, maxLength: 60 }), fc.boolean(), fc.integer({ min: 1, max: 7 }), (drawn, sorted, step) => {
-        const positions = sorted ? [...drawn].sort((left, right) => left - right) : drawn;
-        const found = new Map<number, number>();
-        for (const piece of piecesOf(positions, 0, positions.length, step)) {
-          const each = (piece.stop - piece.start) / piece.cells;
-          for (let position = piece.start; position < piece.stop; position += 1) {
-            const at = position - piece.start;
-            const cell = piece.cellOf === null ? piece.cell + Math.floor(at / each) : (piece.cellOf[at] ?? -1);
-            if (cell >= 0) found.set(position, cell);
-          }
-        }
-        expect(found).toEqual(new Map(positions.map((position, index) => [position, Math.floor(index / step)])));
-      }),
-    );
   });
 });
 
