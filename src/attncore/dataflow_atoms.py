@@ -20,11 +20,15 @@ GUESSED = "guessed"
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """A factor of an axis; ``tags`` say where it comes from, ``place`` where it is in the product followed."""
+    """A factor of an axis; ``tags`` say where it comes from, ``place`` where it is in the product followed.
+
+    ``part`` says which part it is of an axis that was split, in row-major order: parts of one axis sort by it.
+    """
 
     length: int | None
     tags: frozenset[str] = frozenset()
     place: tuple[int, ...] | None = None
+    part: tuple[int, ...] = ()
 
 
 Axis = tuple[Atom, ...]
@@ -57,7 +61,9 @@ def _alike(one: Atom, other: Atom) -> bool:
 
 def _joined(one: Atom, other: Atom) -> Atom:
     length = one.length if one.length is not None else other.length
-    return Atom(length, one.tags | other.tags, one.place if one.place is not None else other.place)
+    return Atom(
+        length, one.tags | other.tags, one.place if one.place is not None else other.place, one.part or other.part
+    )
 
 
 def _is_placed(axis: Axis) -> bool:
@@ -124,7 +130,8 @@ def _taken(waiting: list[Atom], length: int | None) -> Axis | None:
 
 
 def _part(atom: Atom, length: int, number: int) -> Atom:
-    return Atom(length, atom.tags, None if atom.place is None else (*atom.place, number))
+    place = None if atom.place is None else (*atom.place, number)
+    return Atom(length, atom.tags, place, (*atom.part, number))
 
 
 def _blurred(axes: Sequence[Axis], shape: Sequence[int | None]) -> Axes:
@@ -137,7 +144,7 @@ def cut(axis: Axis, before: int | None, after: int | None) -> Axis:
     if before == after and before is not None:
         return axis
     place = next((atom.place for atom in axis if atom.place is not None), None)
-    return single(after, tags_of(axis), place)
+    return tuple(replace(atom, part=axis[0].part) if axis else atom for atom in single(after, tags_of(axis), place))
 
 
 def length_of(axis: Axis) -> int | None:

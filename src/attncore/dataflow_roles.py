@@ -3,50 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from attncore.dataflow import Contract
 from attncore.dataflow_atoms import DATA, FEATURE, GUESSED, PARAMETER, STATE, Atom, Axes, Axis, tags_of
+from attncore.dataflow_order import Place, heads_of, order_of
 from attncore.dataflow_provenance import Provenance, has_data
 from attncore.dataflow_sites import Kind, Layout, Part, Role
 from attncore.dataflow_stages import Arrival, Follower
 
-Place = tuple[int, ...]
 KnownFrom = Literal["provenance", "convention", "unknown"]
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The role of each axis of the first product, by its number and atom, and where that is known from."""
+    """The role of each axis of the first product, by its number and atom, and where that is known from.
+
+    ``order`` numbers the places of one role as they are put together, and ``lengths`` says how long they are.
+    """
 
     of_place: dict[Place, Role]
-    minor: frozenset[Place]
+    order: dict[Place, int]
+    lengths: dict[Place, int | None]
     known_from: KnownFrom
 
     def role(self, atom: Atom) -> Role | None:
         """The role of an atom that has a place."""
         return None if atom.place is None else self.of_place.get(atom.place[:2])
 
-    def layout(self, axes: Axes, last: frozenset[int] = frozenset(), length: Role = "length") -> Layout | None:
+    def layout(self, axes: Axes, last: frozenset[int] = frozenset()) -> Layout | None:
         """How to arrange an array with these axes; ``last`` are axes that are the last whatever they are made of."""
         parts: list[tuple[Part, ...]] = []
-        minor: set[int] = set()
-        count = 0
+        ranks: list[tuple[int, ...]] = []
+        own_places: set[Place] = set()
         for at, axis in enumerate(axes):
             if at in last:
                 own: tuple[Part, ...] = (Part(None, "last"),)
+                ranks.append(())
             else:
                 roles = [self.role(atom) for atom in axis]
                 if None in roles:
                     return None
                 own = tuple(Part(atom.length, role) for atom, role in zip(axis, roles, strict=True) if role)
-                minor |= {
-                    count + number for number, atom in enumerate(axis) if atom.place and atom.place[:2] in self.minor
-                }
+                places = [atom.place or () for atom in axis]
+                own_places |= {place[:2] for place in places}
+                ranks += [(self.order[(place[0], place[1])], *place[2:]) for place in places]
             parts.append(own)
-            count += len(own)
-        return Layout(tuple(parts), frozenset(minor))
+        all_heads = self._heads()
+        heads = heads_of(all_heads, own_places & {place for place, _ in all_heads}, grouped=bool(last))
+        return Layout(tuple(parts), tuple(sorted(ranks).index(rank) for rank in ranks), heads)
+
+    def _heads(self) -> list[tuple[Place, int | None]]:
+        """The places of all heads in their order, each with its length."""
+        heads = [place for place, role in self.of_place.items() if role == "heads"]
+        return [(place, self.lengths[place]) for place in sorted(heads, key=self.order.__getitem__)]
 
 
 def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Roles | None:
@@ -85,8 +96,18 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
     rows = [axis for label, axis in zip(scores.result, axes, strict=True) if label not in key_labels]
     has_row = any(axis and all(atom.length == 1 for atom in axis) for axis in rows)
     known_from = _settle(roles, free, batch, axes, scores, of_query, has_row)
-    minor = frozenset(place for place, role in roles.items() if role == "heads" and place not in shared)
-    return Roles(roles, minor, known_from)
+    of_scores = {place: axes[place[0]][place[1]] for place in roles}
+    asking = {
+        place: _asking(atom, place, of_query.get(scores.result[place[0]], ())) for place, atom in of_scores.items()
+    }
+    lengths = {place: atom.length for place, atom in of_scores.items()}
+    return Roles(roles, order_of(roles, asking, shared), lengths, known_from)
+
+
+def _asking(atom: Atom, place: Place, axis: Axis) -> Atom:
+    """An atom of the scores as the queries have it."""
+    number = place[1]
+    return axis[number] if number < len(axis) and axis[number].length == atom.length else atom
 
 
 def asks_within_keys(follower: Follower, arrival: Arrival, roles: Roles, provenance: Provenance) -> bool:
@@ -250,7 +271,7 @@ def _as_vectors(layout: Layout | None, last: frozenset[int]) -> Layout | None:
         else tuple(Part(part.length, "length" if part.role == "last" else part.role) for part in axis)
         for at, axis in enumerate(layout.axes)
     )
-    return Layout(axes, layout.minor)
+    return replace(layout, axes=axes)
 
 
 def position_tags(axes: Axes, layout: Layout) -> frozenset[str]:

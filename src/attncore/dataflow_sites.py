@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
+
+import numpy as np
 
 from attncore.dataflow import Broadcast, Node, Value
 
@@ -25,12 +27,14 @@ class Part:
 class Layout:
     """From an array as the model has it to (batch, heads, length, last), by reshape and transpose alone.
 
-    ``axes[i]`` lists the parts of axis i in row-major order. ``minor`` numbers the parts, counted through all axes,
-    that come last among those of their role (the groups of grouped-query attention).
+    ``axes[i]`` lists the parts of axis i in row-major order. Parts of one role are put together by their ``ranks``, one
+    for each part, counted through all axes. ``heads`` are numbers of the array's heads, one for each of the weights,
+    where they are not those of grouped-query attention with the groups of one head side by side.
     """
 
     axes: tuple[tuple[Part, ...], ...]
-    minor: frozenset[int] = frozenset()
+    ranks: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
 
     def apply(self, array: Any) -> Any:
         """The array with four axes.
@@ -40,13 +44,12 @@ class Layout:
         """
         lengths = [length for axis, size in zip(self.axes, array.shape, strict=True) for length in _known(axis, size)]
         roles = [part.role for axis in self.axes for part in axis]
-        groups = [
-            sorted((at for at, own in enumerate(roles) if own == role), key=lambda at: at in self.minor)
-            for role in _ORDER
-        ]
+        ranks = self.ranks or range(len(roles))
+        groups = [sorted((at for at, own in enumerate(roles) if own == role), key=ranks.__getitem__) for role in _ORDER]
         order = [at for group in groups for at in group]
         shape = [prod(lengths[at] for at in group) for group in groups]
-        return array.reshape(lengths).transpose(order).reshape(shape)
+        arranged = array.reshape(lengths).transpose(order).reshape(shape)
+        return arranged[:, np.asarray(self.heads)] if self.heads else arranged
 
 
 def before_dropping(value: Value, layout: Layout) -> tuple[Value, Layout]:
@@ -58,7 +61,7 @@ def before_dropping(value: Value, layout: Layout) -> tuple[Value, Layout]:
         if len(places) < len(kept) or places != sorted(places) or lengths != value.shape:
             break
         own = dict(zip(places, layout.axes, strict=True))
-        value, layout = source, Layout(tuple(own.get(at, ()) for at in range(len(source.shape))), layout.minor)
+        value, layout = source, replace(layout, axes=tuple(own.get(at, ()) for at in range(len(source.shape))))
     return value, layout
 
 
