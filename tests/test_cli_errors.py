@@ -35,6 +35,12 @@ pytestmark = pytest.mark.usefixtures("cli_folder")
         (["trace", "cli_models:raising", "x", "-o", "f"], r"raised RuntimeError: no weights here"),
         (["trace", "cli_models:rasing", "x", "-o", "f"], r'has no "rasing" (did you mean "raising"?)'),
         (["trace", "cli_models:not_a_function", "x", "-o", "f"], r"is a int; it must be a function"),
+        (
+            ["trace", "cli_models.py:raising", "x", "-o", "f"],
+            r"names a file; give the module's name: cli_models:raising",
+        ),
+        (["show", "./mine.py", "x"], r"a file of Python; give a function in it that returns the model: mine:FUNCTION"),
+        (["trace", "cli_models:nothing", "x", "-o", "f"], r'"cli_models:nothing" returned None; return a model'),
         (["trace", "cli_models:three_things", "x", "-o", "f"], r"returned 3 things; return a model"),
         (["trace", "cli_models:model_and_number", "x", "-o", "f"], r"a model and a int, which is neither"),
         (["trace", "cli_models:raising_prepare", "x", "-o", "f"], r"raised KeyError: 'x'"),
@@ -68,6 +74,7 @@ def test_an_error_is_a_paragraph_and_exit_code_1(arguments: list[str], said: str
     """What attncore explains goes to standard error without a traceback; standard output stays empty."""
     Path("README").write_text("hello, this is no trace at all")
     Path("ends_on_import.py").write_text("raise SystemExit(3)")
+    Path("mine.py").write_text("model = 1")
     Path("a_folder").mkdir()
     Path("a_page.html").mkdir()
     result = run(*arguments)

@@ -191,3 +191,12 @@ def test_the_longest_text_is_known_from_the_model(config: str, most: int | None)
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     made = getattr(transformers, config)(vocab_size=10, max_position_embeddings=31, pad_token_id=1, **size)
     assert most_positions(transformers.AutoModel.from_config(made)) == most
+
+
+@pytest.mark.usefixtures("cli_folder")
+def test_a_text_for_the_model_and_a_model_for_the_text() -> None:
+    """Where nothing is found, and the text looks like a model, the two were swapped."""
+    pytest.importorskip("transformers")
+    result = run("show", "the cat", "cli_models:model_alone")
+    assert 'the model comes first and the text second, and the text given is "cli_models:model_alone"' in result.stderr
+    assert "the model comes first" not in run("show", "the cat", "the dog").stderr

@@ -25,7 +25,8 @@ def capture(model: str, text: str, text_b: str | None, **options: Any) -> Attent
         OptionError: the name is that of a saved trace.
         ModelLoadError: the model cannot be loaded, or not be run on the text.
     """
-    _check_is_no_trace(model)
+    if _is_trace(model):
+        raise OptionError(f'"{model}" is a trace that was captured already; show it with: attncore show {model}')
     with loading(model):
         loaded = load_model(model, text, text_b)
     return capture_loaded(model, loaded, **options)
@@ -54,21 +55,21 @@ def trace_of(source: str, text: str | None, text_b: str | None) -> AttentionTrac
     Raises:
         typer.BadParameter: there is a text too many or too few.
     """
-    is_file = Path(source).is_file() or source.endswith(".safetensors")
-    if is_file and text is not None:
-        raise typer.BadParameter(f'"{source}" is a trace that was captured already, so it takes no TEXT')
-    if is_file:
+    if text is not None:
+        if _is_trace(source):
+            raise typer.BadParameter(f'"{source}" is a trace that was captured already, so it takes no TEXT')
+        return capture(source, text, text_b)
+    if Path(source).is_file() or source.endswith(".safetensors"):
         return load(source)
-    if text is None:
-        raise typer.BadParameter(f'there is no file "{source}"; to run it as a model, give the TEXT it is to read')
-    return capture(source, text, text_b)
+    raise typer.BadParameter(f'there is no file "{source}"; to run it as a model, give the TEXT it is to read')
 
 
-def _check_is_no_trace(model: str) -> None:
-    if not Path(model).is_file():
-        return
+def _is_trace(name: str) -> bool:
+    """Whether a trace is saved under this name; whatever else a file is, loading it as a model says what is wrong."""
+    if not Path(name).is_file():
+        return False
     try:
-        load(model)
+        load(name)
     except AttncoreError:
-        return  # whatever else it is, loading it as a model says what is wrong with it
-    raise OptionError(f'"{model}" is a trace that was captured already; show it with: attncore show {model}')
+        return False
+    return True

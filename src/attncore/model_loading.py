@@ -59,6 +59,9 @@ def load_model(name: str, text: str, text_b: str | None = None) -> LoadedModel:
     """
     if _FACTORY.fullmatch(name) and not Path(name).exists():
         return _from_factory(name, text, text_b)
+    if name.endswith(".py") and Path(name).is_file():
+        function = f"{Path(name).stem}:FUNCTION"
+        raise ModelLoadError(f'"{name}" is a file of Python; give a function in it that returns the model: {function}')
     if name.startswith((".", "/", "~")) and not Path(name).expanduser().exists():
         raise ModelLoadError(f'there is no folder "{name}"; give one that holds config.json, weights and a tokenizer')
     return load_transformers_model(name, text, text_b)
@@ -69,6 +72,8 @@ def _from_factory(name: str, text: str, text_b: str | None) -> LoadedModel:
     with _told(f'"{name}" was called without arguments and'):
         made = factory()
     texts = (text,) if text_b is None else (text, text_b)
+    if made is None:
+        raise ModelLoadError(f'"{name}" returned None; return a model, (model, tokenizer) or (model, prepare)')
     if not isinstance(made, tuple):
         return LoadedModel(made, texts, None)
     if len(made) != 2:
@@ -133,6 +138,10 @@ def _prepared(name: str, model: Any, prepare: Callable[..., Any], text: str, tex
 def _find_factory(name: str) -> Callable[[], Any]:
     """The function of ``package.module:factory``."""
     module_name, _, path = name.partition(":")
+    if module_name.endswith(".py"):
+        raise ModelLoadError(
+            f'"{name}" names a file; give the module\'s name: {module_name.removesuffix(".py")}:{path}'
+        )
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -148,7 +157,8 @@ def _find_factory(name: str) -> Callable[[], Any]:
             public = [known for known in vars(found) if not known.startswith("_")]
             raise ModelLoadError(f'"{module_name}" has no "{part}"{did_you_mean(part, public)}; "{name}" asks for it')
         found = getattr(found, part)
-    if not callable(found):
+    is_model = hasattr(found, "named_modules") and not isinstance(found, type)
+    if is_model or not callable(found):
         raise ModelLoadError(f'"{name}" is a {type(found).__name__}; it must be a function that returns the model')
     return found  # type: ignore[no-any-return]
 
@@ -173,7 +183,7 @@ def load_transformers_model(
         kind = transformers.AutoModelForSeq2SeqLM if encoder_decoder else transformers.AutoModel
         model = kind.from_pretrained(name, **options)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
-        raise ModelLoadError(_why_not(name, error)) from error
+        raise ModelLoadError(_why_not(name, error) + _swapped_perhaps(text)) from error
     with _told(f'"{name}" was given the text and'):
         if encoder_decoder:
             return LoadedModel(model, _source_and_target(model, tokenizer, text, text_b), tokenizer)
@@ -266,6 +276,12 @@ def _why_not(name: str, error: Exception) -> str:
         f'there is no folder "{name}" here, and loading it from the hub failed: {named(error)}; check the spelling '
         "and the network, or give a folder that holds the model, or your own model as package.module:factory"
     )
+
+
+def _swapped_perhaps(text: str) -> str:
+    """A clause for a model that is not found, where the text looks like one."""
+    looks_like_model = _FACTORY.fullmatch(text) or Path(text).is_dir()
+    return f'; the model comes first and the text second, and the text given is "{text}"' if looks_like_model else ""
 
 
 def _source_and_target(model: Any, tokenizer: Any, text: str, text_b: str | None) -> dict[str, Any]:

@@ -44,6 +44,10 @@ def raising() -> Any:
     raise RuntimeError("no weights here\nand a second line")
 
 
+def nothing() -> None:
+    """A factory that forgets to return what it made."""
+
+
 def three_things() -> Any:
     """More than anybody asked for."""
     return 1, 2, 3
