@@ -79,7 +79,7 @@ def _type_name(dtype: Any) -> str | None:
     if dtype is None or isinstance(dtype, str):
         return dtype
     try:
-        return np.dtype(dtype).name
+        return str(np.dtype(dtype).name)
     except TypeError:
         return str(getattr(dtype, "name", dtype)).rpartition(".")[2]
 

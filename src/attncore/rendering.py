@@ -105,11 +105,11 @@ def render(
         SelectionError: the trace holds no such layer.
     """
     chosen = _chosen(renderer)
-    if isinstance(chosen.views, str) or not chosen.views:
-        said = (
-            f"gives {chosen.views!r} as its views, which must be a tuple of names" if chosen.views else "has no views"
-        )
-        raise PluginError(f'renderer "{chosen.name}" {said}; it must name at least one')
+    views: Any = chosen.views
+    if not views:
+        raise PluginError(f'renderer "{chosen.name}" has no views; it must name at least one')
+    if isinstance(views, str):
+        raise PluginError(f'renderer "{chosen.name}" gives {views!r} as its views, which must be a tuple of names')
     view = chosen.views[0] if view is None else view
     if view not in chosen.views:
         raise OptionError(
