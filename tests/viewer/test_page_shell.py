@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 from viewer_page import VIEWS
 
+from attncore import AttentionTrace
 from attncore.renderers._page_html import built_viewer
 from attncore.testing import example_trace
 
 pytestmark = pytest.mark.browser
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A page's file."""
+
+    file: Path
 
 
 def panel(viewer):
@@ -209,3 +219,27 @@ def test_the_details_open_by_themselves_where_there_is_room(open_page, plain, wi
     expect(panel(viewer)).to_have_count(1 if roomy else 0)
     viewer.click(viewer.page.get_by_role("button", name="Details"))
     expect(panel(viewer)).to_have_count(0 if roomy else 1)
+
+
+def test_a_token_of_a_generation_says_which_step_wrote_it(open_page, plain, tmp_path) -> None:
+    """The prompt's own are told apart from those; without a generation nothing is said."""
+    trace = example_trace(1, 2, 12, lazy=True)
+    axes = {name: replace(axis, steps=np.array([0] * 8 + [1, 2, 3, 4])) for name, axis in trace.axes.items()}
+    file = tmp_path / "steps.html"
+    AttentionTrace(trace.layers, axes).render("d3").save(file)
+    viewer = open_page(Saved(file), "#view=head&query=9")
+    section = viewer.page.get_by_role("region", name="Token")
+    expect(section).to_contain_text("Written by generation step 2.")
+    viewer.select(query=7)
+    expect(section).to_contain_text("Of the prompt.")
+    assert "prompt" not in open_page(plain, "#view=head&query=9").page.locator(".attn-details").inner_text()
+
+
+def test_many_heads_have_the_whole_width_of_a_narrow_window(open_page, tmp_path) -> None:
+    """All 32 of them are in sight."""
+    file = tmp_path / "many.html"
+    example_trace(1, 32, 12, lazy=True).render("d3").save(file)
+    viewer = open_page(Saved(file), viewport={"width": 400, "height": 800})
+    expect(viewer.page.locator(".attn-heads .attn-head")).to_have_count(32)
+    for head in viewer.page.locator(".attn-heads .attn-head").all():
+        expect(head).to_be_in_viewport(ratio=1)

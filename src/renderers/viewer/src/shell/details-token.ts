@@ -30,6 +30,7 @@ export function hint(shell: Shell): HTMLElement {
 export class TokenSection {
   readonly element: HTMLElement;
   private readonly heading = element("h3", { class: "attn-token-line" });
+  private readonly origin = element("p", { class: "attn-muted attn-small" });
   private readonly rankedTitle = newCaption();
   private readonly ranked = new WeightLines("places");
   private readonly note = element("p", { class: "attn-muted attn-small" });
@@ -38,8 +39,8 @@ export class TokenSection {
 
   constructor(private readonly shell: Shell) {
     this.heads.element.setAttribute("aria-label", "Each head's weight");
-    const { heading, rankedTitle, ranked, note, headsTitle, heads } = this;
-    const parts = [heading, rankedTitle.element, ranked.element, note, headsTitle.element, heads.element];
+    const { heading, origin, rankedTitle, ranked, note, headsTitle, heads } = this;
+    const parts = [heading, origin, rankedTitle.element, ranked.element, note, headsTitle.element, heads.element];
     this.element = element("section", { class: "attn-section", "aria-label": "Token" }, ...parts);
   }
 
@@ -47,6 +48,8 @@ export class TokenSection {
     const { shell } = this;
     const { pointed, rows, series } = weights;
     refill(this.heading, ...tokenLine(shell, weights));
+    this.origin.textContent = originText(axes(shell, weights).own, pointed.position);
+    this.origin.hidden = this.origin.textContent === "";
     this.rankedTitle.what.data = pointed.side === "query" ? "Attends most to" : "Attended most by";
     this.rankedTitle.of.data = rows.length > 1 ? `mean of ${rows.length} heads` : (series[0]?.label ?? "");
     const { lines, note } = rankedLines(shell, weights);
@@ -83,6 +86,13 @@ function tokenLine(shell: Shell, weights: PointedWeights): Child[] {
     line.push(token(other, item, pointed.other), place(pointed.other));
   }
   return line;
+}
+
+/** Where the token came from, of a generation. */
+function originText({ steps }: AxisInfo, position: number): string {
+  const step = steps?.[position];
+  if (step === undefined) return "";
+  return step === 0 ? "Of the prompt." : `Written by generation step ${step}.`;
 }
 
 function place(position: number): HTMLElement {
