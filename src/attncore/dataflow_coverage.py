@@ -14,7 +14,7 @@ from attncore.dataflow_happened import Happened
 from attncore.dataflow_names import site_name
 from attncore.dataflow_sites import Findings, Site
 
-_UNSURE_AXES = "nothing tells heads from batch items here; the last of several axes was taken for the heads"
+_UNSURE_AXES = "nothing tells heads from batch items or positions here; they were taken for what they mostly are"
 _UNSURE_ROWS = "its rows do not sum to 1 and nothing was seen that explains it"
 
 

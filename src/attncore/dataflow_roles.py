@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from attncore.dataflow import Contract
-from attncore.dataflow_atoms import DATA, FEATURE, GUESSED, PARAMETER, STATE, Atom, Axes, Axis, tags_of
+from attncore.dataflow_atoms import DATA, PARAMETER, STATE, Atom, Axes, Axis, tags_of
+from attncore.dataflow_conventions import KnownFrom, Unsettled, settle
 from attncore.dataflow_order import Place, heads_of, order_of
 from attncore.dataflow_provenance import Provenance, has_data
 from attncore.dataflow_sites import Kind, Layout, Part, Role
 from attncore.dataflow_stages import Arrival, Follower
-
-KnownFrom = Literal["provenance", "convention", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,10 @@ def roles_of(follower: Follower, arrival: Arrival, provenance: Provenance) -> Ro
     of_query = dict(zip(query_labels, provenance.axes(query), strict=True))
     rows = [axis for label, axis in zip(scores.result, axes, strict=True) if label not in key_labels]
     has_row = any(axis and all(atom.length == 1 for atom in axis) for axis in rows)
-    known_from = _settle(roles, free, batch, axes, scores, of_query, has_row)
+    of_key = dict(zip(key_labels, provenance.axes(follower.scores.inputs[1 if key_is_right else 0]), strict=True))
+    softmaxed = follower.axes(arrival.state.weights or follower.scores.outputs[0])
+    in_weights = [atom.place[:2] for axis in softmaxed for atom in axis if atom.place is not None]
+    known_from = settle(roles, Unsettled(axes, scores, of_query, of_key, free, batch, in_weights, has_row))
     of_scores = {place: axes[place[0]][place[1]] for place in roles}
     asking = {
         place: _asking(atom, place, of_query.get(scores.result[place[0]], ())) for place, atom in of_scores.items()
@@ -157,76 +157,6 @@ def _mixed(axes: Axes, gone: set[Place]) -> set[int]:
     """Query axes partly of features, where keys have such parts too: positions that were made of channels."""
     partly = {at for at, axis in enumerate(axes) if len({has_data((atom,)) for atom in axis if atom.length != 1}) == 2}
     return partly if any(at in partly for at, _ in gone) else set()
-
-
-def _settle(
-    roles: dict[Place, Role],
-    free: list[Place],
-    batch: list[Place],
-    axes: Axes,
-    scores: Contract,
-    query: dict[int, Axis],
-    has_row: bool,
-) -> KnownFrom:
-    """Where nothing came from parameters, the last of several axes is the heads; some axis is the queries.
-
-    ``has_row``: the queries have an axis of length 1, which is that of the one position.
-    """
-    known_from: KnownFrom = "provenance"
-    heads = [place for place, role in roles.items() if role == "heads"]
-    summed = frozenset().union(*(tags_of(axis) for label, axis in query.items() if label not in scores.result))
-    told = PARAMETER in summed
-    if not heads and not told:
-        guessed = any(GUESSED in axes[at][number].tags for at, number in batch)
-        known_from = "unknown" if guessed else "convention"
-        shared = [at for at, label in enumerate(scores.result) if label in scores.left and label in scores.right]
-        of_last = [place for place in batch if place[0] == shared[-1]] if shared else []
-        queries = [place for place in free if roles[place] == "length"]
-        if len(shared) >= 2:
-            roles.update(dict.fromkeys(of_last, "heads"))
-        if shared:
-            roles.update(dict.fromkeys(_groups(queries, batch, axes, has_row), "heads"))
-    if "length" not in roles.values():
-        # Learned queries, or one query a call: the last of the axes that only queries have.
-        candidates = [place for place in free if place not in batch]
-        other = _apart(candidates, axes, summed)
-        # The query's own axes: beside data, those of parameters are features of the scores, whatever they count.
-        made = all(FEATURE in tags_of(query[scores.result[at]]) for at, _ in candidates)
-        if candidates and ((other and not has_row) or not (made and _asks_positions(roles, axes))):
-            roles[(other or candidates)[-1]] = "length"
-    return known_from
-
-
-def _groups(queries: list[Place], batch: list[Place], axes: Axes, has_row: bool) -> list[Place]:
-    """Which query axis is a group of heads that share a key: one of the axis that the keys' heads are of, or the last.
-
-    Tags are the same where one axis of the user's was split. A query axis that is alone is a group beside the row only.
-    """
-    numbered = {tag for at, number in batch for tag in axes[at][number].tags if "." in tag}
-    split = [place for place in queries if numbered & axes[place[0]][place[1]].tags]
-    if len(queries) == 2:
-        return split if len(split) == 1 else queries[-1:]
-    return split if has_row and len(queries) == 1 else []
-
-
-def _asks_positions(roles: dict[Place, Role], axes: Axes) -> bool:
-    """Whether the keys are positions: then an axis of features that only the query has is groups of heads."""
-    keys = [axes[at][number] for (at, number), role in roles.items() if role == "last"]
-    return all(atom.length == 1 or has_data((atom,)) for atom in keys)
-
-
-def _apart(places: list[Place], axes: Axes, summed: frozenset[str]) -> list[Place]:
-    """Those that are of other parameters than the vectors, which heads are cut from; all if that tells nothing."""
-    names: tuple[Callable[[str], str], ...] = (lambda tag: tag, lambda tag: tag.partition(".")[0])
-    known = {tag for tag in summed if "." in tag}
-    if not known:
-        return places
-    for name in names:  # of the same axis of a parameter, or else of the same parameter
-        own = set(map(name, known))
-        other = [place for place in places if not own & {name(tag) for tag in axes[place[0]][place[1]].tags}]
-        if 0 < len(other) < len(places):
-            return other
-    return places if other else []
 
 
 def layouts_of(follower: Follower, arrival: Arrival, roles: Roles) -> dict[Kind, Layout] | None:
