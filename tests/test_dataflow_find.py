@@ -9,11 +9,14 @@ from attncore.dataflow import (
     Broadcast,
     Contract,
     Elementwise,
+    Gather,
     Graph,
     Opaque,
     Operation,
+    Pad,
     Reduce,
     Reshape,
+    Slice,
     Softmax,
     Transpose,
     Value,
@@ -221,3 +224,52 @@ def test_number_of_looks_through_casts_and_broadcasts() -> None:
     assert number_of(cast) == 0.25
     assert number_of(writer.add(Elementwise("exp"), [writer.number(0.25)])) is None
     assert number_of(writer.data(1)) is None
+
+
+def order_after(operation: Operation, *more: Value, length: int = LENGTH) -> tuple[bool, bool]:
+    """Whether positions and batch stand in another order after an operation on the states, for queries and for keys."""
+    writer = Writer()
+    x = writer.data(BATCH, LENGTH, DIM)
+    moved = writer.add(operation, [x, *more], BATCH, length, DIM)
+    query, key = writer.projected(moved, "query"), writer.projected(x, "key")
+    weights = writer.add(Softmax(3), [writer.scores(query, key)], BATCH, HEADS, length, LENGTH)
+    writer.add(Contract((B, H, Q, K), (B, H, K, D), (B, H, Q, D)), [weights, key], BATCH, HEADS, length, HEAD_DIM)
+    (site,) = find_attention(writer.graph).sites
+    return site.query_moves is not None, site.key_moves is not None
+
+
+KEPT = ((0, 0), (0, 1), (0, 2))
+PICKED = Gather((("operand", 0), ("indices", 0), ("operand", 2)))
+
+
+def places(*numbers: int) -> Value:
+    """Known numbers of positions."""
+    return Value((len(numbers),), "int32", "constant", constant=np.array(numbers))
+
+
+@pytest.mark.parametrize(
+    ("operation", "more", "length", "is_moved"),
+    [
+        (Opaque("rev", (KEPT,), turned=frozenset({1})), (), LENGTH, True),
+        (Opaque("rev", (KEPT,), turned=frozenset({0})), (), LENGTH, True),
+        (Opaque("rev", (KEPT,), turned=frozenset({2})), (), LENGTH, False),
+        (Opaque("roll", (KEPT,), rolled=frozenset({1})), (), LENGTH, True),
+        (Opaque("sort", (KEPT,), sorted=frozenset({1})), (), LENGTH, True),
+        (Opaque("cumsum", (KEPT,)), (), LENGTH, False),
+        (Slice((None, (LENGTH - 1, -1, -1), None)), (), LENGTH, True),
+        (Slice((None, (1, LENGTH, 1), None)), (), LENGTH - 1, False),
+        (PICKED, (places(4, 3, 2, 1, 0),), LENGTH, True),
+        (PICKED, (places(0, 1, 2, 3, 4),), LENGTH, False),
+        (PICKED, (places(0, 2, 4),), 3, False),
+        (PICKED, (places(4, 2),), 2, True),
+        (Pad(((0, 0), (1, -1), (0, 0)), 0.0), (), LENGTH, True),
+        (Pad(((0, 0), (0, 2), (0, 0)), 0.0), (), LENGTH + 2, False),
+        (Pad(((0, 0), (1, 0), (0, 0)), 0.0), (), LENGTH + 1, False),
+    ],
+    ids=str,
+)
+def test_the_moves_of_positions_is_known(
+    operation: Operation, more: tuple[Value, ...], length: int, is_moved: bool
+) -> None:
+    """As many as were given, or in another order: labels of the inputs would stand beside others."""
+    assert order_after(operation, *more, length=length) == (is_moved, False)

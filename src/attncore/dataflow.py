@@ -160,12 +160,17 @@ class Opaque:
     """An operation that is not followed.
 
     ``axes[o][i]`` says for output o which (input, axis) its axis i stands for, if any.
-    ``name`` is the framework's. ``fused_attention`` marks kernels known to do attention inside.
+    ``name`` is the framework's. ``fused_attention`` marks kernels known to do attention inside. Of the output, along
+    the axes ``turned`` the last position comes first, along ``rolled`` all have moved on and those that fall off at the
+    end begin it, and along ``sorted`` they are in any other order.
     """
 
     name: str
     axes: tuple[tuple[tuple[int, int] | None, ...], ...] = ()
     fused_attention: bool = False
+    turned: frozenset[int] = frozenset()
+    rolled: frozenset[int] = frozenset()
+    sorted: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ def _layer(
     kind: LayerKind = kind_of(one.happened.site)
     stack = stacks[one.name]
     shape = shape_of(one.happened)
-    query_axis, key_axis = axes.names_for(kind, stack, "encoder" in stacks.values(), shape, one.number)
+    moves = one.happened.site.query_moves, one.happened.site.key_moves
+    query_axis, key_axis = axes.names_for(kind, stack, "encoder" in stacks.values(), shape, one.number, moves)
     identity = Identity(one.name, one.index, one.call, kind, stack, query_axis, key_axis)
     return layer_of(one.happened, identity, options, holding)

@@ -5,7 +5,7 @@ The rules here say what each operation makes of the axes of its inputs; `dataflo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from attncore.dataflow import (
@@ -43,18 +43,27 @@ from attncore.dataflow_atoms import (
     single,
     tags_of,
 )
-
-Lookup = Callable[[Value], Axes]
-IsData = Callable[[Value], bool]
+from attncore.dataflow_moves import backwards, mixed, picked, settled, shifted
+from attncore.dataflow_parts import (
+    IsData,
+    Lookup,
+    beside,
+    concatenated,
+    data_first,
+    gathered,
+    given,
+    sliced,
+    updated,
+)
 
 
 def transferred(node: Node, lookup: Lookup, is_data: IsData) -> tuple[Axes, ...]:
     """The axes of a node's outputs, given those of its inputs; regions are not for this function."""
     operation = node.operation
     if isinstance(operation, Opaque):
-        given: Lookup = lambda one: _given(one, node.inputs, lookup, is_data)  # noqa: E731 - only a name for it
-        data = [given(one) for one in node.inputs if is_data(one)]
-        return tuple(_opaque(node, number, given, data) for number in range(len(node.outputs)))
+        own: Lookup = lambda one: given(one, node.inputs, lookup, is_data)  # noqa: E731 - only a name for it
+        data = [own(one) for one in node.inputs if is_data(one)]
+        return tuple(_opaque(node, number, own, data) for number in range(len(node.outputs)))
     shape = node.outputs[0].shape
     axes = _one_output(node, lookup, is_data)
     fitted = tuple(axis if length != 1 else _units(axis) for axis, length in zip(axes, shape, strict=True))
@@ -80,7 +89,7 @@ def _one_output(node: Node, lookup: Lookup, is_data: IsData) -> Axes:
         case Elementwise():
             return _elementwise(node.inputs, after, lookup, is_data)
         case Contract():
-            return _contracted(operation, *(_given(one, node.inputs, lookup, is_data) for one in node.inputs[:2]))
+            return _contracted(operation, *(given(one, node.inputs, lookup, is_data) for one in node.inputs[:2]))
         case Reduce():
             kept = [axis for at, axis in enumerate(source) if at not in operation.axes]
             return (
@@ -105,60 +114,31 @@ def _one_output(node: Node, lookup: Lookup, is_data: IsData) -> Axes:
             repeated = (*new, *own) if operation.tiled else (*own, *new)
             return (*source[: operation.axis], repeated, *source[operation.axis + 1 :])
         case Gather():
-            return _gathered(operation, node, lookup, is_data)
+            return gathered(operation, node, lookup, is_data)
         case Concatenate():
-            return _concatenated(operation, node, lookup, is_data)
+            return concatenated(operation, node, lookup, is_data)
         case Update():
-            return _updated(source, node.inputs[1], after, lookup)
-        case Slice() | Pad():
-            return tuple(cut(axis, a, b) for axis, a, b in zip(source, before, after, strict=True))
+            return updated(source, node.inputs[1], after, lookup)
+        case Slice():
+            lengths = zip(before, after, strict=True)
+            moved = [sliced(*one) for one in zip(source, operation.bounds, lengths, strict=True)]
+            return tuple(cut(axis, a, b) for axis, a, b in zip(moved, before, after, strict=True))
+        case Pad():
+            moved = [shifted(axis, width[0]) for axis, width in zip(source, operation.widths, strict=True)]
+            return tuple(cut(axis, a, b) for axis, a, b in zip(moved, before, after, strict=True))
     return _fresh(output)
 
 
 def _elementwise(inputs: Sequence[Value], shape: Sequence[int | None], lookup: Lookup, is_data: IsData) -> Axes:
     result: list[Axis] = [()] * len(shape)
-    for one in _data_first(inputs, is_data):
+    for one in data_first(inputs, is_data):
         offset = len(shape) - len(one.shape)
         for at, axis in enumerate(lookup(one)):
             # A part written into something longer, or a row that is repeated, says nothing of the whole axis.
             if one.shape[at] == shape[at + offset] or one.shape[at] is None:
                 known = result[at + offset]
-                result[at + offset] = merged(known, _beside(known, axis, is_data(one)))
+                result[at + offset] = merged(known, beside(known, axis, is_data(one)))
     return tuple(axis or single(length) for axis, length in zip(result, shape, strict=True))
-
-
-def _data_first(inputs: Sequence[Value], is_data: IsData) -> list[Value]:
-    return sorted(inputs, key=lambda one: not is_data(one))
-
-
-def _given(one: Value, inputs: Sequence[Value], lookup: Lookup, is_data: IsData) -> Axes:
-    """The axes of an input to a product; those of parameters become features of the data beside them."""
-    axes = lookup(one)
-    if is_data(one) or not any(is_data(other) for other in inputs):
-        return axes
-    return tuple(tuple(replace(atom, tags=atom.tags | {FEATURE}) for atom in axis) for axis in axes)
-
-
-def _beside(known: Axis, axis: Axis, of_data: bool) -> Axis:
-    """What a further input says of an axis: learned positions beside those of data make no parameter's axis of it."""
-    if of_data or not {DATA, STATE} & tags_of(known):
-        return axis
-    return tuple(replace(atom, tags=frozenset()) for atom in axis)
-
-
-def _updated(source: Axes, part: Value, shape: Sequence[int | None], lookup: Lookup) -> Axes:
-    """An array of which a part is written anew: its positions, as in a cache, are those of the part too."""
-    offset = len(shape) - len(part.shape)
-    if offset < 0 or not part.shape:
-        return source
-    result = list(source)
-    for at, axis in enumerate(lookup(part), start=offset):
-        if part.shape[at - offset] == shape[at] or not axis:
-            result[at] = merged(result[at], axis)
-        else:
-            tags = tags_of(axis)
-            result[at] = tuple(replace(atom, tags=atom.tags | tags) for atom in result[at])
-    return tuple(result)
 
 
 def _contracted(operation: Contract, left: Axes, right: Axes) -> Axes:
@@ -166,9 +146,9 @@ def _contracted(operation: Contract, left: Axes, right: Axes) -> Axes:
     of_right = dict(zip(operation.right, right, strict=True))
     result = tuple(merged(of_left.get(label, ()), of_right.get(label, ())) for label in operation.result)
     for own, other in ((of_left, of_right), (of_right, of_left)):
-        mixed = _mixed_positions(operation, own, other)
+        tags = _mixed_positions(operation, own, other)
         result = tuple(
-            axis if label in own or not mixed else tuple(replace(atom, tags=mixed) for atom in axis)
+            axis if label in own or not tags else mixed(tuple(replace(atom, tags=tags) for atom in axis))
             for label, axis in zip(operation.result, result, strict=True)
         )
     summed = [label for label in operation.left if label in of_right and label not in operation.result]
@@ -212,47 +192,6 @@ def _numbered(tags: frozenset[str]) -> list[tuple[str, int]]:
     return [(source, int(at)) for source, _, at in parts]
 
 
-def _gathered(operation: Gather, node: Node, lookup: Lookup, is_data: IsData) -> Axes:
-    """The axes of rows that were picked; those picked of data by other numbers count what they were picked along."""
-    operand, indices = node.inputs[:2]
-    of_operand, of_indices = (_given(one, node.inputs, lookup, is_data) for one in (operand, indices))
-    picks_data = is_data(operand) and not is_data(indices)
-    if picks_data:
-        of_indices = _picked_along(operation, of_operand, lookup(indices))
-    axes: list[Axis] = []
-    for length, source in zip(node.outputs[0].shape, operation.axes, strict=True):
-        if source is None:
-            axes.append(single(length))
-            continue
-        known, one = (of_operand, operand) if source[0] == "operand" else (of_indices, indices)
-        axes.append(cut(known[source[1]], one.shape[source[1]], length))
-    return tuple(axes)
-
-
-def _picked_along(operation: Gather, operand: Axes, indices: Axes) -> Axes:
-    """The axes of an array of places, each with what the operand counts where the places are along."""
-    kept = {axis for side, axis in filter(None, operation.axes) if side == "operand"}
-    rows = [axis for side, axis in filter(None, operation.axes) if side == "indices"]
-    gone = [tags_of(axis) for at, axis in enumerate(operand) if at not in kept]
-    if len(gone) != len(rows):
-        gone = [frozenset().union(*gone)] * len(rows)
-    tags = dict(zip(rows, gone, strict=True))
-    return tuple(tuple(replace(atom, tags=tags.get(at, atom.tags)) for atom in axis) for at, axis in enumerate(indices))
-
-
-def _concatenated(operation: Concatenate, node: Node, lookup: Lookup, is_data: IsData) -> Axes:
-    shape = node.outputs[0].shape
-    parts = [(lookup(one), is_data(one)) for one in _data_first(node.inputs, is_data)]
-    result: list[Axis] = []
-    for at, length in enumerate(shape):
-        axis: Axis = ()
-        for part, of_data in parts:
-            further = _beside(axis, part[at], of_data)
-            axis = (*axis, *further) if at == operation.axis else merged(axis, further)
-        result.append(cut(axis, None, length) if at == operation.axis else axis)
-    return tuple(result)
-
-
 def _opaque(node: Node, number: int, lookup: Lookup, data: Sequence[Axes]) -> Axes:
     assert isinstance(node.operation, Opaque)
     known = node.operation.axes[number] if number < len(node.operation.axes) else ()
@@ -264,8 +203,19 @@ def _opaque(node: Node, number: int, lookup: Lookup, data: Sequence[Axes]) -> Ax
             axes.append(_guessed(at, shape, max(data, key=len)) if data else single(length))
         else:
             one = node.inputs[source[0]]
-            axes.append(cut(lookup(one)[source[1]], one.shape[source[1]], length))
+            axes.append(_kept(node.operation, at, lookup(one)[source[1]], one.shape[source[1]], length))
     return tuple(axes)
+
+
+def _kept(operation: Opaque, at: int, axis: Axis, before: int | None, after: int | None) -> Axis:
+    """Axis ``at`` of the output, which stands for one of an input."""
+    if at in operation.turned:
+        axis = backwards(axis)
+    elif at in operation.sorted:
+        axis = picked(axis, operation.name)
+    elif at in operation.rolled:
+        axis = mixed(axis)
+    return cut(axis if before == after else settled(axis), before, after)
 
 
 def _guessed(at: int, shape: Sequence[int | None], data: Axes) -> Axis:

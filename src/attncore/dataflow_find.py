@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Value
-from attncore.dataflow_positions import are_features, is_anchor, sources_of
+from attncore.dataflow_positions import are_features, is_anchor, moves_of_positions, sources_of
 from attncore.dataflow_products import join_products
 from attncore.dataflow_provenance import Provenance, has_data, parameters_of
 from attncore.dataflow_roles import Roles, asks_within_keys, key_side, layouts_of, roles_of
@@ -288,6 +288,7 @@ def _site(
         notes = (*notes, DEFERRED)
     plain = count == 1 and normalised and not state.joined and "query" in layouts and "key" in layouts
     query_source, key_source = sources_of(provenance, query, key, layouts, roles)
+    query_moves, key_moves = moves_of_positions(query, key, layouts, provenance)
     parameters = _parameters(query, key, value, provenance)
     arrays: dict[Kind, Value] = {"query": query, "key": key, "value": value}
     for kind in arrays.keys() & layouts.keys():
@@ -310,4 +311,6 @@ def _site(
         scope=product.scope,
         query_source=query_source,
         key_source=key_source,
+        query_moves=query_moves,
+        key_moves=key_moves,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from attncore.arrays import Array, ArrayLike, as_numpy
 from attncore.dataflow_happened import Happened, Holding
+from attncore.dataflow_moves import REORDERED
 from attncore.dataflow_sites import Site
 from attncore.layer import AttentionLayer, LayerKind
 from attncore.protocols import CaptureOptions
@@ -62,12 +63,17 @@ def layer_of(happened: Happened, identity: Identity, options: CaptureOptions, ho
         key=vectors["key"],
         value=vectors["value"],
         scoring=scoring,
-        notes=happened.site.notes,
+        notes=_notes(happened.site),
         gradient=_gradient(happened),
     )
     if options.heads is not None:
         layer = layer.with_heads(options.heads)
     return _reduced(layer, options) if options.reduce is not None else layer
+
+
+def _notes(site: Site) -> tuple[str, ...]:
+    """What the site says of itself, and where labels of the inputs are not for its positions."""
+    return site.notes if site.query_moves is None and site.key_moves is None else (*site.notes, REORDERED)
 
 
 def _fitting(vectors: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:

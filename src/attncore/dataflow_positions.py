@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attncore.dataflow import Elementwise, Node, Softmax, Value
 from attncore.dataflow_atoms import FEATURE, PARAMETER
+from attncore.dataflow_moves import Moves, moves_of
 from attncore.dataflow_provenance import Provenance, ancestors_of, has_data
 from attncore.dataflow_roles import Roles, position_tags
 from attncore.dataflow_sites import Kind, Layout
@@ -53,6 +54,21 @@ def sources_of(
     if roles.known_from == "convention" and query.shape == key.shape:
         return "the same", "the same"
     return of_query, of_key
+
+
+def moves_of_positions(
+    query: Value, key: Value, layouts: dict[Kind, Layout], provenance: Provenance
+) -> tuple[Moves | None, Moves | None]:
+    """How the positions of queries and of keys, or the items of their batch, were moved; None where they were not."""
+    return _moves(query, layouts.get("query"), provenance), _moves(key, layouts.get("key"), provenance)
+
+
+def _moves(value: Value, layout: Layout | None, provenance: Provenance) -> Moves | None:
+    if layout is None or not provenance.is_data(value):
+        return None
+    axes = zip(provenance.axes(value), layout.axes, strict=True)
+    counted = (axis for axis, own in axes if any(part.role in ("length", "batch") for part in own))
+    return moves_of(counted, provenance.length_given)
 
 
 def _softmaxes_behind(value: Value, provenance: Provenance) -> set[Node]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from attncore.dataflow import Contract, Fill, Graph, Node, Opaque, Reduce, Region, Update, Value
-from attncore.dataflow_atoms import DATA, PARAMETER, STATE, Atom, Axes, merged, single
+from attncore.dataflow import Contract, Elementwise, Fill, Graph, Node, Opaque, Reduce, Region, Slice, Update, Value
+from attncore.dataflow_atoms import DATA, PARAMETER, STATE, Atom, Axes, Axis, merged, single, tags_of
 from attncore.dataflow_axes import transferred
+from attncore.dataflow_moves import place_tag
 
 _TURNS = 4
 
@@ -35,6 +36,11 @@ class Provenance:
         """Whether a value depends on what the user gave, or on a state."""
         return value in self._data or (value.node is None and value.origin in (DATA, STATE))
 
+    def length_given(self, number: int, at: int) -> int | None:
+        """How long axis ``at`` of the array with this number is."""
+        given = next(value for value, own in self._numbers.items() if own == number)
+        return given.shape[at]
+
     def are_repeated(self, tags: frozenset[str]) -> bool:
         """Whether all these tags are of arrays that the caller gave as more than one argument."""
         return all(tag.partition(".")[0] in self._repeated for tag in tags)
@@ -45,7 +51,7 @@ class Provenance:
         for at, length in enumerate(value.shape):
             tags: set[str] = {value.origin} if value.origin in (DATA, PARAMETER, STATE) else set()
             if value.origin == DATA:
-                tags.add(f"{number}.{at}")
+                tags |= {f"{number}.{at}", place_tag(number, at)}
             elif value.origin == PARAMETER:
                 tags.add(f"{PARAMETER} {number}.{at}")
             axes.append(single(length, frozenset(tags)))
@@ -106,12 +112,52 @@ class Provenance:
         for value in inner:
             own = self.axes(value)
             if place in region.stacked_outputs:
-                own = (single(output.shape[0]), *own)
+                own = (self._along_turns(output, region), *own)
             if len(own) == rank:
                 axes = tuple(merged(a, b) for a, b in zip(axes, _fitted(own, output), strict=True))
             if self.is_data(value):
                 self._data.add(output)
+            if region.kind == "while" and axes and not tags_of(axes[0]) and _is_list(value):
+                axes = (single(output.shape[0], self._read_by_turns(region, output.shape[0])), *axes[1:])
         self._axes[output] = axes
+
+    def _read_by_turns(self, region: Region, length: int | None) -> frozenset[str]:
+        """What the positions count of which each turn of a loop reads one, where there are as many as turns write."""
+        tags: set[str] = set()
+        for node in region.bodies[0].nodes:
+            if isinstance(node.operation, Slice) and _given_to(node.inputs[0]) and self.is_data(node.inputs[0]):
+                source = node.inputs[0]
+                for axis, before, after, bound in zip(
+                    self.axes(source), source.shape, node.outputs[0].shape, node.operation.bounds, strict=True
+                ):
+                    if before == length and after == 1 and bound is None:
+                        tags |= tags_of(axis)
+        return frozenset(tags)
+
+    def _along_turns(self, output: Value, region: Region) -> Axis:
+        """The axis of what each turn gives, which is that of the data of which each turn takes a part."""
+        assert output.node is not None
+        inputs = output.node.inputs
+        taken = {operands[place] for operands in region.operands for place in region.stacked_inputs}
+        parts = [inputs[one] for one in taken if one is not None and self.is_data(inputs[one])]
+        return single(output.shape[0], frozenset().union(*(tags_of(self.axes(one)[0]) for one in parts)))
+
+
+def _is_list(value: Value) -> bool:
+    """Whether a body gives back what it was given with a part written anew."""
+    value = _handed_on(value)
+    return value.node is not None and isinstance(value.node.operation, Update) and _given_to(value.node.inputs[0])
+
+
+def _given_to(value: Value) -> bool:
+    """Whether a value is an input of the body that it is in."""
+    return _handed_on(value).node is None
+
+
+def _handed_on(value: Value) -> Value:
+    while value.node is not None and value.node.operation == Elementwise("identity"):
+        value = value.node.inputs[0]
+    return value
 
 
 def _fitted(axes: Axes, value: Value) -> Axes:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attncore.dataflow import Broadcast, Node, Value
+from attncore.dataflow_moves import Moves
 
 Role = Literal["batch", "heads", "length", "last"]
 Kind = Literal["weights", "query", "key", "value", "output"]
@@ -105,7 +106,8 @@ class Site:
     """One attention: softmax of a product of queries and keys, multiplied with values.
 
     ``weights`` is the softmax before dropout and mixing of heads, which ``notes`` tell. ``query_source`` and
-    ``key_source`` are equal where queries and keys count the same positions.
+    ``key_source`` are equal where queries and keys count the same positions. ``query_moves`` and ``key_moves`` tell
+    whether these stand otherwise than in the caller's arrays.
     """
 
     weights: Value
@@ -125,6 +127,8 @@ class Site:
     scope: str = ""
     query_source: object = None
     key_source: object = None
+    query_moves: Moves | None = None
+    key_moves: Moves | None = None
 
 
 @dataclass(frozen=True, eq=False)

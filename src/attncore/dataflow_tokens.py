@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from attncore.arrays import as_numpy
-from attncore.axis import BoolArray
-from attncore.axis_book import QUERIES, AxisBook
+from attncore.axis import AxisKind, BoolArray
+from attncore.axis_book import QUERIES, REORDERED, AxisBook
 from attncore.dataflow_generation import Steps
+from attncore.dataflow_moves import Moves
 from attncore.tokens import AxisFacts
 
 _AXIS_OF_STACK = {"vision": "image", "audio": "audio", "text": "tokens", "encoder": "encoder", "decoder": "decoder"}
@@ -31,26 +32,43 @@ class Axes:
         self._data: Data = ()
 
     def names_for(
-        self, kind: str, stack: str | None, has_encoder: bool, shape: tuple[int, ...], call: int
+        self,
+        kind: str,
+        stack: str | None,
+        has_encoder: bool,
+        shape: tuple[int, ...],
+        call: int,
+        moves: tuple[Moves | None, Moves | None] = (None, None),
     ) -> tuple[str, str]:
-        """The names of the query and key axis of an attention of this shape, made in this call of the function."""
+        """The names of the query and key axis of an attention of this shape, made in this call of the function.
+
+        ``moves`` are those that the model put the positions of each into.
+        """
         batch, _, rows, columns = shape
         self._data = self._of_calls[call]
         stem = _AXIS_OF_STACK.get(stack or "", "tokens")
         key_stem = stem
         if kind == "cross":
             key_stem = "encoder" if has_encoder and stack == "decoder" else "memory"
-        elif rows != columns:
-            stem = f"{stem}{QUERIES}"
+        of_query, of_key = moves
+        if kind != "cross" and rows != columns:
+            stem, of_query = f"{stem}{QUERIES}", None
         suffix = f"@{call}" if len(self._of_calls) > 1 else ""
         # The key axis first: it is the whole sequence, where queries may be a part of it.
-        key_name = self._axis(key_stem + suffix, batch, columns)
+        key_name = self._axis(key_stem, suffix, batch, columns, of_key)
         whole = self.facts.get(key_name) if QUERIES in stem else None
-        return self._axis(stem + suffix, batch, rows, whole), key_name
+        return self._axis(stem, suffix, batch, rows, of_query, whole), key_name
 
-    def _axis(self, stem: str, batch: int, length: int, whole: AxisFacts | None = None) -> str:
+    def _axis(
+        self, stem: str, suffix: str, batch: int, length: int, moves: Moves | None, whole: AxisFacts | None = None
+    ) -> str:
         """The name of an axis; ``whole`` is known of the one that its positions may be a part of."""
-        name = self.book.name_for(stem, batch, length, "frame" if stem.startswith("audio") else "position")
+        if moves is not None:
+            stem = f"{stem}{REORDERED}"
+        kind: AxisKind = "frame" if stem.startswith("audio") else "position"
+        name = self.book.name_for(stem + suffix, batch, length, kind, moves)
+        if moves is not None:
+            return name
         if name not in self.facts and not stem.startswith("memory"):
             steps = self._steps if self._steps is not None and len(self._steps) == length else None
             # Where the whole has its ids among the inputs, others that happen to fit the part are of something else.

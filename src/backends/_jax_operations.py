@@ -116,9 +116,13 @@ def _opaque(equation: Any, inputs: Inputs, outputs: Inputs) -> Opaque:
     if primitive in SAME_AXES or (primitive.startswith("cum") and inputs[0].shape == outputs[0].shape):
         # Numbers that were counted only, as those of an argsort, are where the first array's come to lie.
         places = (0 if _is_filled(one) else place for place, one in enumerate(inputs[: len(outputs)]))
-        return Opaque(primitive, tuple(_all_axes(place, value) for place, value in zip(places, outputs, strict=True)))
+        axes = tuple(_all_axes(place, value) for place, value in zip(places, outputs, strict=True))
+        turned = frozenset(params["dimensions"] if primitive == "rev" else ())
+        ranked = frozenset({params["dimension"]} if primitive == "sort" else ())
+        return Opaque(primitive, axes, turned=turned, sorted=ranked)
     if primitive == "top_k" or primitive.startswith("reduce_window"):
-        return Opaque(primitive, (_all_axes(0, inputs[0]),) * len(outputs))
+        ranked = frozenset({len(inputs[0].shape) - 1} if primitive == "top_k" else ())
+        return Opaque(primitive, (_all_axes(0, inputs[0]),) * len(outputs), sorted=ranked)
     own = _own_name(params)
     told = f"{primitive} {own}".lower()
     return Opaque(f"{primitive} {own}".strip(), fused_attention=any(word in told for word in _ATTENTION_WORDS))

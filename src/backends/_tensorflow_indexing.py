@@ -80,8 +80,9 @@ def _steps(
         elif masks["new_axis"] >> at & 1:
             steps.append(("new", None))
         else:
-            first = 0 if masks["begin"] >> at & 1 else None if begin is None else begin[at]
-            last = 2**31 if masks["end"] >> at & 1 else None if end is None else end[at]
+            ends = (0, 2**31) if strides[at] > 0 else (-1, -(2**31))
+            first = ends[0] if masks["begin"] >> at & 1 else None if begin is None else begin[at]
+            last = ends[1] if masks["end"] >> at & 1 else None if end is None else end[at]
             bound = None if first is None or last is None else (first, last, strides[at])
             steps.append(("one" if masks["shrink_axis"] >> at & 1 else "range", bound))
     steps += [("range", None)] * (rank - sum(1 for kind, _ in steps if kind != "new"))
@@ -97,8 +98,10 @@ def _within(kind: str, bound: Bound, length: int | None) -> Bound:
     first = first + length if first < 0 else first
     if kind == "one":
         return first, first + 1, 1
+    if step < 0:  # to before the first, at most
+        return min(first, length - 1), max(last + length, -1) if last < 0 else last, step
     last = last + length if last < 0 else min(last, length)
-    return (first, last, step) if step > 0 else None
+    return first, last, step
 
 
 def _split(graph: Graph, operation: Any, inputs: Values, outputs: Values, known: Known, scope: str) -> None:

@@ -18,17 +18,17 @@ _KINDS = "biuf"
 
 
 class Numbers:
-    """What is known of the tensors of one graph, by name."""
+    """What is known of tensors: those of two graphs, as of a loop and what is around it, may have the same name."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Array | None] = {}
+        self._known: dict[Any, Array | None] = {}
 
     def of(self, tensor: Any) -> Array | None:
         """The numbers of a tensor, if they are few and known."""
-        name = tensor.name
-        if name not in self._known:
-            self._known[name] = self._find(tensor)
-        return self._known[name]
+        key = tensor.ref()
+        if key not in self._known:
+            self._known[key] = self._find(tensor)
+        return self._known[key]
 
     def _find(self, tensor: Any) -> Array | None:
         size = tensor.shape.num_elements()

@@ -50,11 +50,11 @@ OTHER_ELEMENTWISE = frozenset(
 )
 # The output has the first input's axes; what the others hold says nothing of axes.
 FIRST_INPUT = frozenset({"MatrixBandPart", "FakeQuantWithMinMaxVars", "FusedBatchNormV3", "LRN", "Dequantize"})
-# The output has the first input's axes, each number depending on several along some of them.
+# The output has the first input's axes, with positions moved along some, or each number depending on several.
 SAME_AXES = frozenset(
     {
-        *("Cumprod", "Cumsum", "CumulativeLogsumexp", "Reverse", "ReverseV2", "Roll", "ReverseSequence"),
-        *("TopK", "TopKV2", "FFT", "FFT2D", "IFFT", "IFFT2D", "RFFT", "RFFT2D", "IRFFT", "IRFFT2D"),
+        *("Cumprod", "Cumsum", "CumulativeLogsumexp", "ReverseV2", "Roll", "ReverseSequence"),
+        *("TopK", "TopKV2", "RandomShuffle", "FFT", "FFT2D", "IFFT", "IFFT2D", "RFFT", "RFFT2D", "IRFFT", "IRFFT2D"),
         *("ExtractImagePatches", "SpaceToDepth", "DepthToSpace", "SpaceToBatchND", "BatchToSpaceND"),
         *("ResizeArea", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "ScaleAndTranslate"),
         *("MaxPool", "MaxPoolV2", "MaxPool3D", "AvgPool", "AvgPool3D"),
@@ -87,6 +87,7 @@ _RANDOM = (
 )
 UPDATES = frozenset({"TensorScatterUpdate", "TensorScatterAdd", "XlaDynamicUpdateSlice", "InplaceUpdate"})
 _ATTENTION_WORDS = ("attention", "flash", "fmha", "mha", "sdpa")
+_NONE = frozenset[int]()
 Values = tuple[Value, ...]
 
 
@@ -114,7 +115,7 @@ def add_operations(
     elif outputs:
         made = _single(operation, inputs, outputs, numbers)
         if made is None:
-            made = _opaque(operation, inputs, outputs), inputs
+            made = _opaque(operation, inputs, outputs, numbers), inputs
         graph.add(made[0], made[1], outputs, scope=scope)
 
 
@@ -129,7 +130,7 @@ def _single(operation: Any, inputs: Values, outputs: Values, numbers: Sequence[A
         return Elementwise(kind.lower()), inputs
     if kind in FIRST_INPUT:
         return Elementwise(kind.lower()), inputs[:1]
-    if kind in FILLS or kind.startswith(_RANDOM):
+    if kind in FILLS or (kind.startswith(_RANDOM) and kind not in SAME_AXES):
         return Fill(random=kind.startswith(_RANDOM)), inputs
     if kind in UPDATES:
         return (Update(), (inputs[0], inputs[-1])) if len(inputs[0].shape) == len(inputs[-1].shape) else None
@@ -147,16 +148,34 @@ def _reduced(operation: Any, inputs: Values, numbers: Sequence[Array | None]) ->
     return Reduce(REDUCTIONS[operation.type], axes, keeps), inputs[:1]
 
 
-def _opaque(operation: Any, inputs: Values, outputs: Values) -> Opaque:
+def _opaque(operation: Any, inputs: Values, outputs: Values, numbers: Sequence[Array | None]) -> Opaque:
     """An operation that is not followed, with the axes that it leaves alone."""
     kind, same = operation.type, tuple((0, axis) for axis in range(len(inputs[0].shape))) if inputs else ()
     if kind in SAME_AXES or kind.startswith("DepthwiseConv2dNative"):
-        return Opaque(kind, tuple(same if len(one.shape) == len(same) else () for one in outputs))
+        axes = tuple(same if len(one.shape) == len(same) else () for one in outputs)
+        turned, rolled, ranked = _moved(operation, len(same), numbers)
+        return Opaque(kind, axes, turned=turned, rolled=rolled, sorted=ranked)
     if kind in _CONVOLUTIONS:
         return Opaque(kind, (_convolved(operation, inputs),))
     if kind == "OneHot":
         return Opaque(kind, ((*same, None),))
     return Opaque(kind, fused_attention=any(word in kind.lower() for word in _ATTENTION_WORDS))
+
+
+def _moved(
+    operation: Any, rank: int, numbers: Sequence[Array | None]
+) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+    """Along which axes positions are turned round, rolled, or put into any other order; all where it is not known."""
+    kind = operation.type
+    if kind in ("TopK", "TopKV2", "RandomShuffle"):
+        return _NONE, _NONE, frozenset({0 if kind == "RandomShuffle" else rank - 1})
+    if kind == "ReverseSequence":
+        return _NONE, _NONE, frozenset({operation.get_attr("seq_dim") % rank})
+    if kind not in ("ReverseV2", "Roll"):
+        return _NONE, _NONE, _NONE
+    known = numbers[1 if kind == "ReverseV2" else 2]
+    axes = frozenset(range(rank) if known is None else (int(axis) % rank for axis in known.reshape(-1)))
+    return (axes, _NONE, _NONE) if kind == "ReverseV2" and known is not None else (_NONE, axes, _NONE)
 
 
 def _convolved(operation: Any, inputs: Values) -> tuple[tuple[int, int], ...]:

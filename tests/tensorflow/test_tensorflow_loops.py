@@ -213,3 +213,25 @@ def test_steps_in_calls_of_their_own() -> None:
     trace = session.trace()
     assert_layers(trace, [decoded(x, projections(1)[0])])
     assert any("merged" in note for note in trace[0].notes)
+
+
+def test_numbers_of_a_loop_are_not_those_of_operations_around_it_with_the_same_names() -> None:
+    """TensorFlow counts names anew in each function: each has a "transpose/perm" of its own here."""
+    kernels = [tf.Variable(tf.random.stateless_normal((DIM, DIM), (0, seed))) for seed in range(2)]
+
+    @tf.function
+    def call(x: Any) -> Any:
+        def turn(step: Any, x: Any, _: Any) -> Any:
+            query, key = (
+                tf.transpose(tf.reshape(x @ kernel, (2, 6, HEADS, HEAD_DIM)), (0, 2, 1, 3)) for kernel in kernels
+            )
+            weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
+            return step + 1, x + tf.reshape(tf.transpose(weights @ key, (0, 2, 1, 3)), x.shape), weights
+
+        start = tf.zeros((2, HEADS, 6, 6))
+        return tf.while_loop(lambda step, *_: step < 2, turn, (0, tf.transpose(x, (1, 0, 2)), start))[1:]
+
+    x = tf.random.stateless_normal((6, 2, DIM), (0, 5))
+    trace = attncore.trace(call, x)
+    assert [one.shape for one in trace] == [(2, HEADS, 6, 6)] * 2
+    np.testing.assert_allclose(trace[1].weights, call(x)[1], rtol=0, atol=1e-5)
