@@ -94,6 +94,7 @@ def _main_axis(axes: Mapping[str, TokenAxis], facts: Mapping[str, AxisFacts]) ->
         )
     whole = [name for name in in_order if not name.partition("@")[0].endswith(QUERIES)]
     known = [name for name in whole if name in facts and facts[name].ids is not None]
+    known.sort(key=lambda name: name.partition("@")[0] != "tokens")  # before inputs beside the model's main one
     maybe = [name for name in whole if axes[name].kind in ("text", "position")]
     return next(iter((*known, *maybe, *in_order)))
 

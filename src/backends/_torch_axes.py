@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from attncore.axis import AxisKind
-from attncore.axis_book import REORDERED, AxisBook
+from attncore.axis_book import QUERIES, REORDERED, AxisBook
 from attncore.tokens import AxisFacts
 
-from ._torch_calls import MEMORY, RootCall
+from ._torch_calls import BESIDE, MEMORY, RootCall
 from ._torch_record import Record
 
 # Words in module names that say which part of a model a layer belongs to. Names only label; they decide nothing.
@@ -78,8 +78,11 @@ class Places:
         root_number = min(record.place.root_call, len(self._roots) - 1) if self._several else 0
         root = self._roots[root_number]
         stem = self._stem(stack, root)
-        key_stack: str | None = stack
-        key_stem = stem
+        key_stack, key_stem = stack, stem
+        query_input = key_input = None
+        if stack is None and record.inputs != (0, 0):
+            query_input, key_input = (root.input_named(number) for number in record.inputs)
+            stem, key_stem = _own_stem(query_input) or stem, _own_stem(key_input) or stem
         if record.kind == "cross":
             has_encoder = "encoder" in self._stacks.values()
             key_stack, key_stem = ("encoder", "encoder") if has_encoder and stack == "decoder" else (MEMORY, MEMORY)
@@ -90,8 +93,8 @@ class Places:
         key_stem = key_stem + REORDERED if moved_keys else key_stem
         stem = stem + REORDERED if moved_queries else stem
         # The key axis first: it is the whole sequence, where queries may be a part of it.
-        key_name = self._axis(key_stem + suffix, batch, columns, key_stack, root)
-        query_name = self._axis(stem + suffix, batch, rows, stack, root)
+        key_name = self._axis(key_stem + suffix, batch, columns, key_stack, root, key_input)
+        query_name = self._axis(stem + suffix, batch, rows, stack, root, query_input)
         return query_name, key_name
 
     def facts(self) -> dict[str, AxisFacts]:
@@ -109,12 +112,18 @@ class Places:
         one_text = root.image is None and not any(self._stacks.values())
         return root.ids_for("decoder") if ids is None and one_text else ids
 
-    def _axis(self, stem: str, batch: int, length: int, stack: str | None, root: RootCall) -> str:
+    def _axis(
+        self, stem: str, batch: int, length: int, stack: str | None, root: RootCall, beside: str | None = None
+    ) -> str:
+        """The name of an axis; ``beside`` is the input it counts, where that is another one than the token ids."""
         grid = _grid(root.image, length) if stem.startswith("image") and root.image is not None else None
         kind: AxisKind = "patch" if grid else "frame" if stem.startswith("audio") else "position"
         name = self.book.name_for(stem, batch, length, kind)
         if stem.partition("@")[0].endswith(REORDERED):
             self._facts.setdefault(name, AxisFacts(kind=None if kind == "position" else kind))
+        elif beside and stem.partition("@")[0].removesuffix(QUERIES) == _own_stem(beside):
+            ids = _if_fits(root.arrays.get((BESIDE, beside)), (batch, length))
+            self._facts.setdefault(name, AxisFacts(ids=ids, kind=None if kind == "position" else kind, grid=grid))
         elif name not in self._facts:
             lookup = None if stack in (None, "text") else stack
             fits = (batch, length)
@@ -130,6 +139,12 @@ class Places:
                 steps=steps,
             )
         return name
+
+
+def _own_stem(argument: str | None) -> str | None:
+    """The name of the axis of an input beside the ids: its argument's, unless that says something else of an axis."""
+    taken = argument != "image" and argument in (MEMORY, *_AXIS_OF_STACK.values())
+    return f"{argument}_input" if taken else argument
 
 
 def _if_fits(array: np.ndarray[Any, Any] | None, shape: tuple[int, int]) -> np.ndarray[Any, Any] | None:

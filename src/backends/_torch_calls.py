@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ._torch_arrays import data_address
+
 _IDS = ("input_ids", "decoder_input_ids")
 # Masks that are true (or 1) where a token is real, and those that are true where it is padding.
 _REAL = ("attention_mask", "decoder_attention_mask", "pixel_attention_mask")
@@ -32,15 +34,22 @@ _NO_IDS = frozenset(
 )  # fmt: skip
 # Part of a model that is no module of it: what a decoder attends to, when it is given to the model as it is.
 MEMORY = "memory"
+# In place of a module's name: inputs beside the ids.
+BESIDE = "beside the ids"
 
 
 @dataclass(eq=False)
 class RootCall:
-    """One outermost call: integer and mask arrays by (module name, argument name), and the images' size."""
+    """One outermost call: integer and mask arrays by (module name, argument name), and the images' size.
+
+    ``inputs`` are, where there are token ids, these and whatever else may have positions of its own: the argument's
+    name, and where its memory begins.
+    """
 
     arrays: dict[tuple[str, str], np.ndarray[Any, Any]] = field(default_factory=dict)
     image: tuple[int, int] | None = None
     module_class: str = ""
+    inputs: list[tuple[str, int]] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -62,10 +71,29 @@ class RootCall:
             and first.dtype != torch.bool
         ):
             call._add("", "input_ids", first)
+        call._note_inputs(named, named.get("input_ids", first))
         for value in (*args, *kwargs.values()):
             if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point() and call.image is None:
                 call.image = (int(value.shape[-2]), int(value.shape[-1]))
         return call
+
+    def _note_inputs(self, named: dict[str, Any], ids: Any) -> None:
+        """Note the ids and the inputs beside them, whose positions are others even if they are as many."""
+        if ("", "input_ids") not in self.arrays or not isinstance(ids, Tensor):
+            return
+        self.inputs.append(("", data_address(ids)))
+        for argument, value in named.items():
+            if argument in _NO_IDS or not isinstance(value, Tensor) or value is ids or data_address(value) == 0:
+                continue
+            whole_numbers = value.dim() == 2 and not value.is_floating_point() and value.dtype != torch.bool
+            if whole_numbers or (value.dim() > 2 and value.is_floating_point()):
+                self.inputs.append(("image" if value.dim() == 4 else argument, data_address(value)))
+                if whole_numbers:
+                    self._add(BESIDE, argument, value)
+
+    def input_named(self, number: int) -> str | None:
+        """The argument of an input beside the ids, by its number."""
+        return self.inputs[number][0] if 0 < number < len(self.inputs) else None
 
     def join(self, name: str, other: RootCall) -> None:
         """Add what a part of the same call was given: the module of this name, or all of them."""

@@ -234,7 +234,8 @@ def _resampled(table: TagTable, tag: Tag, dims: Dims, shape: Sequence[int]) -> T
         return None
     resampled = tuple(resized(dim, int(size)) for dim, size in zip(dims, shape, strict=True))
     stream = table.other_stream(tag.stream, of=RESAMPLED)
-    return Tag(resampled, stream, tag.projected, tag.order, moves=tag.moves)
+    moves = tuple(move for move in tag.moves if move[0] != "shift")  # those pooled are of two places anyway
+    return Tag(resampled, stream, tag.projected, tag.order, moves=moves)
 
 
 def _rank(tag: Tag) -> tuple[int, bool]:

@@ -71,6 +71,8 @@ class FusedSites:
         self.stack: list[Place] = []
         # What put the queries of the last attention in another order than the model was given.
         self.moves: Moves = ()
+        # The number of the input that they were made of, where that is known.
+        self.input: int | None = None
         self.kind_hint: Literal["self", "cross"] | None = None
         # Fused calls are only noted while the model runs and worked out together afterwards: Python that runs
         # between large products finds its caches cold and is several times slower.
@@ -101,10 +103,19 @@ class FusedSites:
         self._pending.append(_FusedCall(args, kwargs, kept_out, out.dtype, self.place, self.kind_hint, versions))
         # What is made of the result is known to be of one source, whatever comes before the next projection.
         query = self.table.get(args[0] if args else kwargs["query"])
-        self.moves = query.moves if query else ()
-        self.table.set(out, Tag(dims=None, stream=self.table.new_stream(), moves=self.moves))
+        self.moves, self.input = query.moves if query else (), None
+        stream = self.table.new_stream()
+        self.table.set(out, Tag(dims=None, stream=stream, moves=self.moves))
+        if self.table.input_of and query is not None:
+            self.note_input(stream, self.table.input_of.get(query.stream))
         if self._at_once:
             self.work_out()
+
+    def note_input(self, stream: int, number: int | None) -> None:
+        """Note what the queries of the last attention were made of; its result, of this stream, is of the same."""
+        self.input = number
+        if number is not None:
+            self.table.input_of[stream] = number
 
     def work_out(self) -> None:
         """Turn the fused calls noted so far into records."""
@@ -197,6 +208,7 @@ class FusedSites:
             scale=scoring.scale if scoring else scale,
             span=common_span(query_tag, key_tag),
             moved=(bool(query_tag and query_tag.moves), bool(key_tag and key_tag.moves)),
+            inputs=self.inputs_of(query_tag, key_tag) if self.table.input_of else (0, 0),
             notes=notes,
             observed=False,
             model_dtype=dtype_name(dtype),
@@ -209,6 +221,11 @@ class FusedSites:
         return record
 
     # Shared pieces.
+
+    def inputs_of(self, query: Tag | None, key: Tag | None) -> tuple[int, int]:
+        """The numbers of the inputs that queries and keys were made of; 0 for the ids, and where that is not known."""
+        known = self.table.input_of
+        return known.get(query.stream if query else None, 0), known.get(key.stream if key else None, 0)
 
     def _new_record(self, source: str, **fields: Any) -> Record:
         return Record(place=self.place, index=-1, call=0, source=source, **fields)

@@ -13,6 +13,7 @@ from ._torch_follow import common_stream, set_tag, tagged_in, tensors_in
 from ._torch_moves import common_moves
 from ._torch_origins import hidden_states, made_of_constants
 from ._torch_shapes import indexed
+from ._torch_starts import after_joining
 from ._torch_tags import Softmax, Tag, TagTable, worst_order
 
 
@@ -49,13 +50,15 @@ def _follow_parts(
         for number, part in enumerate(out):
             table.set(part, tag.moved(part_of(tag.dims, axis, int(part.shape[axis]), number), tag.order))
         return
-    start = stop = 0
+    start = stop = begin = 0
     for part in out:
-        item: Any = 0 if function in fn.UNBIND else slice(0, int(part.shape[axis]))
+        item: Any = 0
+        if function not in fn.UNBIND:
+            begin, item = begin + int(part.shape[axis]), slice(begin, begin + int(part.shape[axis]))
         result = indexed(tag, (slice(None),) * axis + (item,), part)
         if result is not None and tag.order == "whole" and result.order == "part":
             start, stop = stop, stop + int(part.shape[axis])
-            result = result.replaced(span=(start, stop, int(tensor.shape[axis])))
+            result.span = (start, stop, int(tensor.shape[axis]))
         set_tag(table, part, result, function)
 
 
@@ -72,6 +75,8 @@ def _joined(
     if tag.dims is None:
         return None
     stream = common_stream(table, [tag, *(other for other in tags if other is not tag)])
+    if table.input_of:
+        stream = _stream_of_all(table, stream, tags)
     order = worst_order([other.order for other in tags])
     if function in fn.STACK:
         axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % out.dim()
@@ -81,11 +86,12 @@ def _joined(
     if len(tag.dims) != out.dim():
         return None
     key_axis = tag.key_axis()
-    dims = tag.dims
+    dims, along = tag.dims, -1
     for place, size in enumerate(out.shape):
         if size_of(dims[place]) != size:
             joined = _joined_dim(tag.dims[place], int(size), [other.dims[place] for other in tags if other.dims])
             dims = (*dims[:place], joined, *dims[place + 1 :])
+            along = place
     parts = int(out.shape[0]) // max(1, size_of(tag.dims[0]))
     if out.dim() > 2 and _are_chunks(tagged, parts):  # heads in front of the batch
         dims = ((Factor(parts, "feature"), *tag.dims[0]), *dims[1:])
@@ -95,7 +101,19 @@ def _joined(
         if isinstance(tag.role, Softmax):
             tag = tag.replaced(role=None)
             key = None
-    return tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False, moves=moves)
+    joined_tag = tag.replaced(dims=dims, stream=stream, order=order, key=key, written=False, moves=moves)
+    if along < 0 or tag.role is not None or not args or not isinstance(args[0], list | tuple):
+        return joined_tag
+    return after_joining(joined_tag, [(part, table.get(part)) for part in args[0]], out, along)
+
+
+def _stream_of_all(table: TagTable, stream: int | None, tags: list[Tag]) -> int | None:
+    """The stream of parts made of several inputs, which is that of none of them."""
+    if stream is None or len({table.input_of.get(tag.stream) for tag in tags}) == 1:
+        return stream
+    for tag in tags:
+        stream = stream if tag.stream is None else table.merged_stream(stream, tag.stream)
+    return stream
 
 
 def _kind_of_stack(tagged: list[tuple[Tensor, Tag]], size: int) -> Kind:

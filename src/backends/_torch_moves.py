@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 # A move is the name of what was done, the axes, and how far they were rolled or what they were indexed with.
 Move = tuple[str, tuple[int, ...], Any]
 Moves = tuple[Move, ...]
+
+
+class Start(NamedTuple):
+    """Along ``axis``, the first of ``length`` positions is at ``at``; None where they are not one after the other."""
+
+    axis: int
+    at: int | None
+    length: int
 
 
 @dataclass(eq=False)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._torch_arrays import data_address
 from ._torch_dims import Dims, Factor, as_positions, fitted, fresh, is_along_positions, is_feature, kind_of, projected
 from ._torch_einsum import follow_einsum
 from ._torch_findings import CHAINED
@@ -46,7 +47,10 @@ class Products:
         if isinstance(out, Tensor) and out.dim() > 1:
             dims = (*fresh(out.shape[:-1], "plain"), *fresh(out.shape[-1:], "feature"))
             ids = table.get(args[0]) if args else None
-            table.set(out, Tag(dims=dims, stream=table.new_stream(), moves=() if ids is None else ids.moves))
+            stream = table.new_stream()
+            table.set(out, Tag(dims=dims, stream=stream, moves=() if ids is None else ids.moves))
+            if table.inputs and args and (number := table.inputs.get(data_address(args[0]))) is not None:
+                table.input_of[stream] = number
 
     def distance(self, table: TagTable, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Scores from distances in place of products."""

@@ -88,6 +88,8 @@ class Record:
     span: tuple[int, int, int] | None = None
     # Whether queries and keys are in another order than the model was given.
     moved: tuple[bool, bool] = (False, False)
+    # Of which input they are, by number in `RootCall.inputs`: 0 for the ids.
+    inputs: tuple[int, int] = (0, 0)
     versions: Versions = field(default_factory=dict)
 
     @property

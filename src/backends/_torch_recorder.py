@@ -140,7 +140,7 @@ class Recorder:
             self._enter_root(name, module, args, kwargs)
             local.watching = True
             local.tails.start()
-            local.tails.watcher.start((*args, *kwargs.values()))
+            local.tails.watcher.start((*args, *kwargs.values()), self.roots[-1].inputs)
         with self._lock:
             call = self.ran[name]
             self.ran[name] = call + 1

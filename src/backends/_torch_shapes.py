@@ -14,6 +14,7 @@ from torch import Tensor
 from . import _torch_functions as fn
 from ._torch_dims import Dim, Dims, Factor, fresh, is_feature, reshaped, resized, size_of, swapped
 from ._torch_moves import moves_after
+from ._torch_starts import after_padding, after_slice
 from ._torch_tags import Order, Softmax, Tag, worst_order
 
 _WHOLE = slice(None)
@@ -155,6 +156,7 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
     index = index[:place] + filler + index[place + 1 :]
     dims: list[Dim] = []
     order, key, changes, axis, one_of_many = tag.order, tag.key, tag.changes, 0, False
+    cut: tuple[int, slice, int] | None = None
     for item in index:
         if item is None:
             dims.append(())
@@ -173,12 +175,15 @@ def indexed(tag: Tag, index: tuple[Any, ...], out: Tensor) -> Tag | None:
         if len(dim) == 1 and dim[0] is tag.key and kept is not None:
             key = kept[0]
             changes = (*changes, "sliced")
-        elif tag.projected and not is_feature(dim):
-            order = worst_order([order, "part"])
+        elif not is_feature(dim):
+            order = worst_order([order, "part"]) if tag.projected else order
+            if kept is not None and axis == len(dims):  # no axis before it came or went
+                cut = (axis - 1, item, size_of(dim))
     if one_of_many and tag.role is None:  # not the positions that another of them has
         dims = [tuple(Factor(factor.size, factor.kind, factor.origin) for factor in dim) for dim in dims]
     if key is tag.key and changes is tag.changes:
-        return tag.moved(tuple(dims), order)
+        made = tag.moved(tuple(dims), order)
+        return made if cut is None else after_slice(tag, made, out, *cut)
     return tag.replaced(dims=tuple(dims), order=order, key=key, changes=changes)
 
 
@@ -186,7 +191,9 @@ def _narrow(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Te
     if tag.dims is None:
         return None
     axis = kwargs.get("dim", args[1] if len(args) > 1 else 0) % len(tag.dims)
-    return indexed(tag, (_WHOLE,) * axis + (slice(0, int(out.shape[axis])),), out)
+    start = kwargs.get("start", args[2] if len(args) > 2 else 0)
+    start = start % size_of(tag.dims[axis]) if isinstance(start, int) else 0
+    return indexed(tag, (_WHOLE,) * axis + (slice(start, start + int(out.shape[axis])),), out)
 
 
 def _unfold(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
@@ -228,7 +235,8 @@ def _pad(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tenso
     if axis is not None:
         # Padding the key dimension of weights shifts them against the keys: no longer (query, key).
         return _with_dims(tag.replaced(key=tag.key if dims[axis] is tag.dims[axis] else None), dims)
-    return _with_dims(tag, dims)
+    given = kwargs.get("pad", args[1] if len(args) > 1 else ())
+    return after_padding(tag, _with_dims(tag, dims), out, given, [size_of(dim) for dim in tag.dims])
 
 
 RULES: dict[Any, Rule] = {}

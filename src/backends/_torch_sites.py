@@ -154,14 +154,18 @@ class Sites(FusedSites):
         self.recorder.add(record)
 
     def _note_moves(self, record: Record, entry: Softmax, tag: Tag, out: Tensor | None) -> None:
-        """Note where positions are in another order than the model was given; the result has that of the queries."""
+        """Note of which input positions are, and whether in another order; the result has those of the queries."""
         operands = entry.scores.operands if entry.scores else None
         first, second = (operands.first_tag, operands.second_tag) if operands else (None, tag)
         query, key = (second, first) if entry.keys_first else (first, second)
         self.moves = query.moves if query else ()
         record.moved = bool(self.moves), bool(key and key.moves)
-        if self.moves and out is not None and self.table.get(out) is None:
-            self.table.set(out, Tag(dims=None, stream=self.table.new_stream(), moves=self.moves))
+        record.inputs = self.inputs_of(query, key)
+        self.input = record.inputs[0] or None
+        if (self.moves or self.input) and out is not None and self.table.get(out) is None:
+            stream = self.table.new_stream()
+            self.table.set(out, Tag(dims=None, stream=stream, moves=self.moves))
+            self.note_input(stream, self.input)
 
     def _use_whole(self, entry: Softmax, tag: Tag, weights: Tensor, dims: Dims) -> None:
         """Weights that are used piece by piece are one attention."""

@@ -12,7 +12,7 @@ import torch
 
 from ._torch_arrays import memory_address
 from ._torch_dims import Dim, Dims, Factor, Kind
-from ._torch_moves import Moves
+from ._torch_moves import Moves, Start
 
 Order = Literal["whole", "part", "shuffled"]
 _ORDER = ("whole", "part", "shuffled")
@@ -86,6 +86,7 @@ class Tag:
     rows and the record of a pooling that made this tensor. ``span`` is (start, stop, length) of a part of a sequence.
     ``activated`` says that an activation lies behind it: what is projected from it is another hidden state.
     ``projections`` counts those from it. ``moves`` put its positions in another order than the model was given.
+    ``start`` says where a sequence begins that it holds a part of, as long as nothing else is made of it.
     """
 
     dims: Dims | None
@@ -102,6 +103,7 @@ class Tag:
     activated: bool = False
     moves: Moves = ()
     projections: int = 0
+    start: Start | None = None
 
     @property
     def only_source(self) -> bool:
@@ -158,10 +160,13 @@ class TagTable:
     """Tags by tensor identity, for one forward: `clear` ends it, since only then are tags of dead tensors dropped.
 
     A tag with a role holds tensors, so it goes when its own tensor does. ``constants`` gives the addresses of the
-    memory that holds the model's weights.
+    memory that holds the model's weights. ``inputs`` numbers what the model was given by where its memory begins, the
+    ids 0, and ``input_of`` those that streams were made of; both are empty where there are but ids.
     """
 
     constants: Callable[[], frozenset[int]] = frozenset
+    inputs: dict[int, int] = field(default_factory=dict)
+    input_of: dict[int | None, int] = field(default_factory=dict)
 
     _entries: dict[int, tuple[weakref.ref[torch.Tensor], Tag]] = field(default_factory=dict)
     _streams: itertools.count[int] = field(default_factory=itertools.count)
@@ -233,6 +238,9 @@ class TagTable:
         pair = (min(first, second), max(first, second))
         if pair not in self._merged:
             self._merged[pair] = self.guessed_stream() if first in self._guessed else self.new_stream()
+            known = [self.input_of[one] for one in pair if one in self.input_of]
+            if known:  # segments beside ids say nothing of the positions
+                self.input_of[self._merged[pair]] = min(known)
         return self._merged[pair]
 
     def source_of(self, tag: Tag) -> int | None:
@@ -244,3 +252,5 @@ class TagTable:
         self._merged.clear()
         self._guessed.clear()
         self._written.clear()
+        self.inputs.clear()
+        self.input_of.clear()

@@ -200,6 +200,8 @@ class Tails:
             if tag.stream is not None:
                 if tag.stream not in streams:
                     streams[tag.stream] = table.new_stream()
+                    if self.sites.input is not None:
+                        table.input_of[streams[tag.stream]] = self.sites.input
                 stream = streams[tag.stream]
             moves = tag.moves if self.sites.moves is first.moves else self._moves(first, tag)
             table.set(tensor, tag.replaced(dims=dims, stream=stream, moves=moves))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from types import FrameType, FunctionType
 from typing import Any
@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from attncore.errors import AttncoreError
 
 from . import _torch_functions as fn
-from ._torch_arrays import OWN_CLASSES
+from ._torch_arrays import OWN_CLASSES, data_address
 from ._torch_findings import not_followed
 from ._torch_follow import (
     follow_activation,
@@ -121,11 +121,19 @@ class Watcher(TorchFunctionMode):
             for function in family
         }
 
-    def start(self, given: tuple[Any, ...] = ()) -> None:
-        """See every call of this thread from now on; ``given`` are the arguments of the outermost module."""
+    def start(self, given: tuple[Any, ...] = (), inputs: Sequence[tuple[str, int]] = ()) -> None:
+        """See every call of this thread from now on.
+
+        ``given`` are the arguments of the outermost module, and ``inputs`` those of a `RootCall`.
+        """
+        if len(inputs) > 1:
+            self.table.inputs.update((address, number) for number, (_, address) in enumerate(inputs))
         for tensor in tensors_in(given):
             if tensor.is_floating_point() and tensor.dim() > 1 and not isinstance(tensor, torch.nn.Parameter):
-                self.table.set(tensor, Tag(dims=None, stream=self.table.new_stream()))
+                stream = self.table.new_stream()
+                self.table.set(tensor, Tag(dims=None, stream=stream))
+                if self.table.inputs and (number := self.table.inputs.get(data_address(tensor))) is not None:
+                    self.table.input_of[stream] = number
         TorchFunctionMode.__enter__(self)
 
     def stop(self) -> None:

@@ -56,6 +56,8 @@ def follow_put(
     tag = table.get(given) if isinstance(given, Tensor) else None
     if not isinstance(whole, Tensor) or not isinstance(given, Tensor) or (tag is not None and tag.role is not None):
         return
+    if tag is None and given.is_floating_point():  # of what order these are is not known: not so of token ids
+        return
     if before is not None and before.dims is not None and before.stream not in (None, tag and tag.stream):
         moves = before.moves  # hidden states that are only changed in places
     else:

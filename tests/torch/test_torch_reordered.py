@@ -142,6 +142,46 @@ def test_the_same_order(do: Callable[[Tensor], Tensor], batch: int) -> None:
     assert axes_of(Model(do), batch) == [TOKENS] * 3
 
 
+START = torch.zeros(2, 2, WIDTH)
+SHIFTED: dict[str, Callable[[Tensor], Tensor]] = {
+    "first is last": lambda x: torch.cat([x[:, 1:], x[:, :1]], 1),
+    "halves": lambda x: torch.cat(x.chunk(2, 1)[::-1], dim=1),
+    "narrowed halves": lambda x: torch.cat([x.narrow(1, 3, 3), x.narrow(1, 0, 3)], 1),
+    "even and odd": lambda x: torch.cat([x[:, ::2], x[:, 1::2]], 1),
+    "one later": lambda x: torch.cat([START[:, :1], x[:, :-1]], 1),
+    "padded": lambda x: F.pad(x, (0, 0, 1, -1)),
+    "padded and cut": lambda x: F.pad(x, (0, 0, 1, 0))[:, :-1],
+    "a prefix, cut": lambda x: torch.cat([START, F.layer_norm(x, (WIDTH,))], 1)[:, :6],
+}
+
+
+@pytest.mark.parametrize("do", SHIFTED.values(), ids=SHIFTED)
+def test_as_many_positions_and_others(do: Callable[[Tensor], Tensor]) -> None:
+    """What is cut off on one side and filled up on the other has not the labels of the input, at any depth."""
+    assert axes_of(Model(do)) == [OWN] * 3
+    assert axes_of(Model(lambda x: x, do)) == [TOKENS, TOKENS, OWN]
+
+
+KEPT: dict[str, Callable[[Tensor], Tensor]] = {
+    "split and joined": lambda x: torch.cat(x.split(2, 1), 1),
+    "first apart": lambda x: torch.cat([x[:, :1], F.layer_norm(x[:, 1:], (WIDTH,)) * 2], 1),
+    "a prefix taken off": lambda x: torch.cat([START, x], 1)[:, 2:],
+    "prompts in place of some": lambda x: torch.cat([x[:, :1], START, x[:, 3:]], 1),
+    "padded behind": lambda x: F.pad(x, (0, 0, 0, 2))[:, :6],
+    "padded around": lambda x: F.pad(x, (0, 0, 2, 2))[:, 2:-2],
+    "there and back": lambda x: F.pad(F.pad(x, (0, 0, 1, -1)), (0, 0, -1, 1)),
+    "the one before added": lambda x: 0.5 * x + 0.5 * F.pad(x, (0, 0, 1, -1)),
+    "the one before in some features": lambda x: torch.cat([F.pad(x[..., :4], (0, 0, 1, -1)), x[..., 4:]], -1),
+}
+
+
+@pytest.mark.parametrize("do", KEPT.values(), ids=KEPT)
+def test_positions_where_they_were(do: Callable[[Tensor], Tensor]) -> None:
+    """Parts joined as they were, or lengthened and cut again, keep their labels."""
+    assert axes_of(Model(do)) == [TOKENS] * 3
+    assert axes_of(Model(lambda x: x, do)) == [TOKENS] * 3
+
+
 def test_two_moves_are_not_one_undone() -> None:
     """An order, then a flip of something else, or the same order again, is not the input's."""
     for second in (lambda x: x.flip(1), lambda x: x[:, ORDER], lambda x: x.roll(1, 1)):
