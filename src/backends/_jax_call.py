@@ -14,7 +14,7 @@ from attncore.dataflow import Origin
 from ._jax_callable import Ordered, Target, argument_names, target_of
 from ._jax_changes import Modules
 from ._jax_constants import key_of, stays_numpy
-from ._jax_trees import Input, Path, holds_arrays, is_array, is_nnx_module, key_name, path_name
+from ._jax_trees import Input, Path, holds_arrays, is_array, is_nnx_module, keep_order, key_name, mappings, path_name
 
 # What people call their arguments. Only where a name says nothing, the kind of argument decides.
 _PARAMETERS = frozenset({"params", "param", "parameters", "variables", "weights", "theta", "state", "model", "module"})
@@ -114,12 +114,15 @@ def call_of(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Cal
             full[place] = arrays[number]
         for place, module in zip(leaves.module_places, merged, strict=True):
             full[place] = module
-        held, own_args, own_kwargs = jax.tree.unflatten(structure, full)
+        rebuilt = jax.tree.unflatten(structure, full)
+        keep_order(tree, rebuilt)
+        held, own_args, own_kwargs = rebuilt
         output = target.call(held, own_args, own_kwargs)
         output, own = (output, None) if target.update is None else output
         return output, (modules.changes(merged), own)
 
-    key = _key(target, structure, leaves, modules)
+    orders = tuple(tuple(mapping) for mapping in mappings(tree))
+    key = _key(target, (structure, orders), leaves, modules)
     return Call(target, leaves.arrays, leaves.inputs, run, key, modules, leaves.held)
 
 

@@ -45,25 +45,13 @@ def lift(function: Any, depth: int = _DEPTH) -> Lifted:
 
     def rebuild(values: Sequence[Any]) -> Any:
         given = iter(values)
-        new_cells = {name: _in_order_of(held[name], next(given)) for name in own_cells}
-        new_globals = {name: _in_order_of(held[name], next(given)) for name in globals_read}
+        new_cells = {name: next(given) for name in own_cells}
+        new_globals = {name: next(given) for name in globals_read}
         for name, lifted in nested.items():
             new_cells[name] = lifted.rebuild([next(given) for _ in lifted.held])
         return _copy(function, new_cells, new_globals)
 
     return Lifted(held, rebuild)
-
-
-def _in_order_of(original: Any, value: Any) -> Any:
-    """The value, its mappings ordered as the original: JAX sorts keys, and a function may go through them."""
-    kind = type(original)
-    if type(value) is not kind:
-        return value
-    if kind is dict and value.keys() == original.keys():
-        return {key: _in_order_of(part, value[key]) for key, part in original.items()}
-    if kind in (list, tuple) and len(value) == len(original):
-        return kind(_in_order_of(*pair) for pair in zip(original, value, strict=True))
-    return value
 
 
 def _unused(name: str, taken: dict[str, Any]) -> str:

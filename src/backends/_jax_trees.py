@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,3 +69,23 @@ def key_name(key: Any) -> str:
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
     return str(key)
+
+
+def mappings(tree: Any) -> Iterator[dict[Any, Any]]:
+    """Every dictionary within a tree; in the same order whatever the order of their keys."""
+    if is_nnx_module(tree):
+        return
+    if isinstance(tree, dict):
+        yield tree
+    children, structure = jax.tree.flatten(tree, is_leaf=lambda node: node is not tree)
+    if not jax.tree_util.treedef_is_leaf(structure):
+        for child in children:
+            yield from mappings(child)
+
+
+def keep_order(original: Any, rebuilt: Any) -> None:
+    """Put the keys within a rebuilt tree in the order of the original's: JAX sorts them, and a model may go through."""
+    for one, other in zip(list(mappings(original)), list(mappings(rebuilt)), strict=True):
+        items = [(key, other[key]) for key in one]
+        other.clear()
+        other.update(items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from typing import Any
@@ -210,16 +211,42 @@ def test_weights_in_numpy_have_their_names(kind: Any) -> None:
     assert attncore.trace(fused, x)[0].name == "stacked/attention"
 
 
-def test_mappings_that_a_function_closes_over_keep_their_order() -> None:
+def through(weights: Any, x: Any) -> Any:
+    """Attention whose queries, keys and values are by the order of a mapping."""
+    query, key, value = (x @ weights["layers"][0][name] for name in weights["layers"][0])
+    return jax.nn.softmax(query @ key.swapaxes(-1, -2)) @ value
+
+
+def closed_over(weights: Any) -> Any:
+    """The same with the mapping in a closure."""
+    return lambda x: through(weights, x)
+
+
+class Through(eqx.Module):
+    """The same with the mapping in a field."""
+
+    weights: Any
+
+    def __call__(self, x: Any) -> Any:
+        return through(self.weights, x)
+
+
+@pytest.mark.parametrize("way", ["closure", "argument", "module", "partial"])
+def test_mappings_keep_their_order(way: str) -> None:
     """JAX sorts the keys of what it is given; a function that goes through its own must find them as they are."""
-    weights = [{name: jax.random.normal(jax.random.key(at), (8, 8)) for at, name in enumerate(("q", "k", "b"))}]
     x = jax.random.normal(jax.random.key(3), (2, 5, 8))
-
-    def call(x: Any) -> Any:
-        query, key, value = (x @ weights[0][name] for name in weights[0])
-        return jax.nn.softmax(query @ key.swapaxes(-1, -2)) @ value
-
-    np.testing.assert_allclose(attncore.trace(call, x).output, jax.jit(call)(x), rtol=0, atol=1e-5)
+    kernels = {name: jax.random.normal(jax.random.key(at), (8, 8)) for at, name in enumerate(("q", "k", "b"))}
+    for names in ("qkb", "kqb"):
+        weights = {"layers": [{name: kernels[name] for name in names}]}
+        calls: dict[str, tuple[Any, tuple[Any, ...]]] = {
+            "closure": (closed_over(weights), (x,)),
+            "argument": (through, (weights, x)),
+            "module": (Through(weights), (x,)),
+            "partial": (functools.partial(through, weights), (x,)),
+        }
+        function, inputs = calls[way]
+        np.testing.assert_allclose(attncore.trace(function, inputs).output, through(weights, x), rtol=0, atol=1e-5)
+        assert "".join(weights["layers"][0]) == names
 
 
 def test_python_numbers_are_part_of_the_program() -> None:
