@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +13,16 @@ from attncore.dataflow import (
     Contract,
     Elementwise,
     Fill,
-    Gather,
     Graph,
     Opaque,
-    Operation,
-    Pad,
     Reduce,
     Reshape,
     Slice,
     Transpose,
-    Update,
     Value,
-    number_of,
 )
+
+from ._jax_indexing import INDEXING, Axis, Inputs, Made, all_axes, is_filled
 
 # Those with a meaning to the finder go by its word for them; the others keep their own.
 ELEMENTWISE = {
@@ -85,8 +82,6 @@ RANDOM = frozenset(
 # The output has the input's axes, each number depending on several along some of them.
 SAME_AXES = frozenset({"cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "fft", "rev", "sort"})
 _ATTENTION_WORDS = ("attention", "flash", "splash", "mha", "sdpa")
-Axis = tuple[int, int] | None
-Inputs = tuple[Value, ...]
 
 
 def add_operations(graph: Graph, equation: Any, inputs: Inputs, outputs: Inputs, scope: str) -> None:
@@ -115,14 +110,14 @@ def _opaque(equation: Any, inputs: Inputs, outputs: Inputs) -> Opaque:
     primitive, params = equation.primitive.name, equation.params
     if primitive in SAME_AXES or (primitive.startswith("cum") and inputs[0].shape == outputs[0].shape):
         # Numbers that were counted only, as those of an argsort, are where the first array's come to lie.
-        places = (0 if _is_filled(one) else place for place, one in enumerate(inputs[: len(outputs)]))
-        axes = tuple(_all_axes(place, value) for place, value in zip(places, outputs, strict=True))
+        places = (0 if is_filled(one) else place for place, one in enumerate(inputs[: len(outputs)]))
+        axes = tuple(all_axes(place, value) for place, value in zip(places, outputs, strict=True))
         turned = frozenset(params["dimensions"] if primitive == "rev" else ())
         ranked = frozenset({params["dimension"]} if primitive == "sort" else ())
         return Opaque(primitive, axes, turned=turned, sorted=ranked)
     if primitive == "top_k" or primitive.startswith("reduce_window"):
         ranked = frozenset({len(inputs[0].shape) - 1} if primitive == "top_k" else ())
-        return Opaque(primitive, (_all_axes(0, inputs[0]),) * len(outputs), sorted=ranked)
+        return Opaque(primitive, (all_axes(0, inputs[0]),) * len(outputs), sorted=ranked)
     own = _own_name(params)
     told = f"{primitive} {own}".lower()
     return Opaque(f"{primitive} {own}".strip(), fused_attention=any(word in told for word in _ATTENTION_WORDS))
@@ -138,20 +133,6 @@ def _own_name(params: Any) -> str:
         if about is not None:
             return str(about.func_src_info).split(" ")[0]
     return ""
-
-
-def _is_filled(value: Value) -> bool:
-    """Whether numbers are counted or the same everywhere, so that their axes are of nothing yet."""
-    while value.node is not None and len(value.node.inputs) == 1 and not isinstance(value.node.operation, Opaque):
-        value = value.node.inputs[0]
-    return value.origin == "constant" if value.node is None else value.node.operation == Fill()
-
-
-def _all_axes(place: int, value: Value) -> tuple[Axis, ...]:
-    return tuple((place, axis) for axis in range(len(value.shape)))
-
-
-Made = tuple[Operation, Inputs] | None
 
 
 def _dot_general(params: Any, inputs: Inputs, output: Value) -> Made:
@@ -204,88 +185,6 @@ def _reduce(function: str) -> Callable[[Any, Inputs, Value], Made]:
     return make
 
 
-def _slice(params: Any, inputs: Inputs, output: Value) -> Made:
-    starts, stops = params["start_indices"], params["limit_indices"]
-    steps = params["strides"] or (1,) * len(starts)
-    ranges = enumerate(zip(starts, stops, steps, strict=True))
-    return Slice(tuple(_bounds(*bound, inputs[0], axis) for axis, bound in ranges)), inputs
-
-
-def _bounds(start: int, stop: int, step: int, value: Value, axis: int) -> tuple[int, int, int] | None:
-    whole = start == 0 and step == 1 and stop == value.shape[axis]
-    return None if whole else (int(start), int(stop), int(step))
-
-
-def _dynamic_slice(params: Any, inputs: Inputs, output: Value) -> Made:
-    source, starts = inputs[0], inputs[1:]
-    known = [None if start.constant is None else int(np.asarray(start.constant)) for start in starts]
-    if any(start is None for start in known) or len(known) != len(source.shape):
-        return Slice((None,) * len(source.shape)), (source,)
-    sizes = params["slice_sizes"]
-    bounds = []
-    for axis, (start, size) in enumerate(zip(known, sizes, strict=True)):
-        assert start is not None
-        length = source.shape[axis] or 0
-        first = min(max(start + length if start < 0 else start, 0), length - size)
-        bounds.append(_bounds(first, first + size, 1, source, axis))
-    return Slice(tuple(bounds)), (source,)
-
-
-def _pad(params: Any, inputs: Inputs, output: Value) -> Made:
-    widths = [tuple(int(width) for width in widths) for widths in params["padding_config"]]
-    if any(inner or before < 0 or after < 0 for before, after, inner in widths):
-        return Opaque("pad", (_all_axes(0, inputs[0]),)), inputs
-    return Pad(tuple((before, after) for before, after, _ in widths), number_of(inputs[1])), inputs[:1]
-
-
-def _concatenate(params: Any, inputs: Inputs, output: Value) -> Made:
-    return Concatenate(params["dimension"]), inputs
-
-
-def _gather(params: Any, inputs: Inputs, output: Value) -> Made:
-    numbers = params["dimension_numbers"]
-    operand, indices = inputs[0], inputs[1]
-    batching = tuple(getattr(numbers, "operand_batching_dims", ()))
-    gone = {*numbers.collapsed_slice_dims, *batching}
-    windows = [axis for axis in range(len(operand.shape)) if axis not in gone]
-    offsets = list(numbers.offset_dims)
-    axes: list[tuple[Literal["operand", "indices"], int] | None] = [None] * len(output.shape)
-    for place, axis in zip(offsets, windows, strict=False):
-        if params["slice_sizes"][axis] == operand.shape[axis]:
-            axes[place] = ("operand", axis)
-    places = [place for place in range(len(output.shape)) if place not in offsets]
-    for place, axis in zip(places, range(len(indices.shape) - 1), strict=False):
-        axes[place] = ("indices", axis)
-    return Gather(tuple(axes)), (operand, indices)
-
-
-def _update(params: Any, inputs: Inputs, output: Value) -> Made:
-    return Update(), inputs[:2]
-
-
-def _scatter(params: Any, inputs: Inputs, output: Value) -> Made:
-    operand, updates = inputs[0], inputs[2]
-    if len(operand.shape) == len(updates.shape):
-        return Update(), (operand, updates)
-    into = _scattered(params["dimension_numbers"], operand, updates) if _is_filled(operand) else _all_axes(0, operand)
-    return Opaque("scatter", (into,)), inputs
-
-
-def _scattered(numbers: Any, operand: Value, updates: Value) -> tuple[Axis, ...]:
-    """Where each axis of an empty array is in the rows that are written or summed into it."""
-    batching = tuple(getattr(numbers, "operand_batching_dims", ()))
-    gone = {*numbers.inserted_window_dims, *batching}
-    windows = [axis for axis in range(len(operand.shape)) if axis not in gone]
-    axes: dict[int, Axis] = {
-        axis: (2, place) if updates.shape[place] == operand.shape[axis] else None
-        for axis, place in zip(windows, numbers.update_window_dims, strict=True)
-    }
-    rows = [place for place in range(len(updates.shape)) if place not in numbers.update_window_dims]
-    if len(rows) == len(gone):
-        axes.update((axis, (2, place)) for axis, place in zip(sorted(gone), rows, strict=True))
-    return tuple(axes.get(axis) for axis in range(len(operand.shape)))
-
-
 def _select_n(params: Any, inputs: Inputs, output: Value) -> Made:
     if len(inputs) != 3:
         return Elementwise("select_n"), inputs
@@ -312,18 +211,14 @@ def _convolution(params: Any, inputs: Inputs, output: Value) -> Made:
 
 
 _SINGLE: dict[str, Callable[[Any, Inputs, Value], Made]] = {
+    **INDEXING,
     "argmax": _reduce("argmax"),
     "argmin": _reduce("argmin"),
     "broadcast_in_dim": _broadcast_in_dim,
-    "concatenate": _concatenate,
     "conv_general_dilated": _convolution,
     "dot_general": _dot_general,
-    "dynamic_slice": _dynamic_slice,
-    "dynamic_update_slice": _update,
     "expand_dims": _expand_dims,
-    "gather": _gather,
     "integer_pow": _integer_pow,
-    "pad": _pad,
     "reduce_and": _reduce("and"),
     "reduce_max": _reduce("max"),
     "reduce_min": _reduce("min"),
@@ -331,11 +226,7 @@ _SINGLE: dict[str, Callable[[Any, Inputs, Value], Made]] = {
     "reduce_prod": _reduce("prod"),
     "reduce_sum": _reduce("sum"),
     "reshape": _reshape,
-    "scatter": _scatter,
-    "scatter-add": _scatter,
-    "scatter_add": _scatter,
     "select_n": _select_n,
-    "slice": _slice,
     "square": _square,
     "squeeze": _squeeze,
     "transpose": _transpose,
