@@ -10,13 +10,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Region, Value
+from attncore.dataflow_missed import is_of_data, lost_on_the_way, weighed_otherwise
 from attncore.dataflow_positions import are_features, is_anchor, moves_of_positions, sources_of
 from attncore.dataflow_products import join_products
 from attncore.dataflow_provenance import Provenance, has_data, parameters_of
 from attncore.dataflow_roles import Roles, asks_within_keys, key_side, layouts_of, roles_of
 from attncore.dataflow_scoring import steps_between
 from attncore.dataflow_sites import Findings, Kind, OpaqueKernel, Rejection, Site, before_dropping
-from attncore.dataflow_stages import CHANGED, DEFERRED, Arrival, Follower
+from attncore.dataflow_stages import Follower
+from attncore.dataflow_state import CHANGED, DEFERRED, Arrival
 
 _LEARNED_KEYS = "a softmax over learned vectors, not over positions of the input, as in a router or a memory"
 _FEATURES = "attention over features that parameters made (channels or heads), not over positions of the input"
@@ -88,7 +90,7 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
             arrivals.setdefault((arrival.product, arrival.side), []).append((follower, arrival))
         is_unused = not follower.arrivals and follower.has_weights
         handled |= {one} if follower.arrivals or is_unused or follower.bent else set()
-        if _is_of_data(one, provenance) and not one.backward and not follower.arrivals:
+        if is_of_data(one, provenance) and not one.backward and not follower.arrivals:
             unused += [one] if is_unused else []
             bent += [] if is_unused else follower.bent[:1]
     met.update(bent)
@@ -102,66 +104,18 @@ def _found_in(nodes: list[Node], around: tuple[Node, ...], provenance: Provenanc
                 yield found
     for one, reason in [*((one, _UNUSED) for one in unused), *((one, _BARE) for one in bent)]:
         yield Rejection(one, around, reason)
-    for product in _weighed_otherwise(nodes, met, provenance):
+    for product in weighed_otherwise(nodes, met, provenance):
         yield Rejection(product, around, _NO_PRODUCT)
-    for product in _lost_on_the_way(nodes, {*met, *handled}, provenance):
+    for product in lost_on_the_way(nodes, {*met, *handled}, provenance):
         yield Rejection(product, around, _LOST)
     for one in nodes:
         # The backward pass of an attention has such products too.
-        if one not in scores and one.scope not in scopes and not one.backward and _is_of_data(one, provenance):
+        if one not in scores and one.scope not in scopes and not one.backward and is_of_data(one, provenance):
             yield from (
                 Rejection(product, around, _BARE)
                 for product in Follower(one, nodes[number[one] + 1 :], provenance).bare[:1]
                 if product not in met
             )
-
-
-def _weighed_otherwise(nodes: list[Node], met: set[Node], provenance: Provenance) -> Iterator[Node]:
-    """Products of data that a softmax of something else than a product weighs."""
-    for number, anchor in enumerate(nodes):
-        source = anchor.inputs[0].node if is_anchor(anchor) else None
-        if source is None or isinstance(source.operation, Contract | Region | Opaque) or source not in nodes[:number]:
-            continue
-        for arrival in Follower(source, nodes[nodes.index(source) + 1 :], provenance).arrivals:
-            product = arrival.product
-            if product not in met and not product.backward and _is_of_data(product, provenance):
-                met.add(product)
-                yield product
-
-
-def _lost_on_the_way(nodes: list[Node], known: set[Node], provenance: Provenance) -> Iterator[Node]:
-    """Products of a softmax of data's products, between which something happens that the follower does not know."""
-    for number, anchor in enumerate(nodes):
-        if not is_anchor(anchor) or anchor.backward:
-            continue
-        before = _operands_of(anchor.inputs[0])
-        if not any(_is_of_data(one, provenance) for one in before) or known & before:
-            continue
-        derived = set(anchor.outputs)
-        for node in nodes[number + 1 :]:
-            if not derived.intersection(node.inputs) or isinstance(node.operation, Region):
-                continue
-            if not isinstance(node.operation, Contract):
-                derived.update(node.outputs)
-            elif node not in known and not node.backward and _is_of_data(node, provenance):
-                known.add(node)
-                yield node
-                break
-
-
-def _operands_of(value: Value) -> set[Node]:
-    """The products that a value is made of, whatever lies between."""
-    waiting, seen, found = [value], set[Value](), set[Node]()
-    while waiting:
-        one = waiting.pop()
-        if one in seen or one.node is None:
-            continue
-        seen.add(one)
-        if isinstance(one.node.operation, Contract):
-            found.add(one.node)
-        elif not isinstance(one.node.operation, Region):
-            waiting += one.node.inputs
-    return found
 
 
 def _own(arrivals: list[Arrival]) -> list[Arrival]:
@@ -193,11 +147,6 @@ def _whole_or_piece(follower: Follower, arrival: Arrival, provenance: Provenance
     if piece is None or roles is None or arrival.state.is_changed or layouts_of(follower, arrival, roles) is not None:
         return arrival
     return replace(arrival, state=piece)
-
-
-def _is_of_data(node: Node, provenance: Provenance) -> bool:
-    """Whether a node is a product of two values that both depend on the input."""
-    return isinstance(node.operation, Contract) and all(provenance.is_data(one) for one in node.inputs[:2])
 
 
 def _products_before(anchor: Node, provenance: Provenance) -> Iterator[Node]:
@@ -237,7 +186,7 @@ def _chosen(several: list[tuple[Follower, Arrival]], provenance: Provenance) -> 
     for follower, arrival in several:
         by_weights.setdefault(arrival.state.weights, []).append((follower, arrival))
     for found in by_weights.values():
-        of_data = [one for one in found if _is_of_data(one[0].scores, provenance)]
+        of_data = [one for one in found if is_of_data(one[0].scores, provenance)]
         follower, arrival = (of_data or found)[0]
         yield follower, arrival, len(of_data or found)
 

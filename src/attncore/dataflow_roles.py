@@ -10,7 +10,8 @@ from attncore.dataflow_conventions import KnownFrom, Unsettled, settle
 from attncore.dataflow_order import Place, heads_of, order_of
 from attncore.dataflow_provenance import Provenance, has_data
 from attncore.dataflow_sites import Kind, Layout, Part, Role
-from attncore.dataflow_stages import Arrival, Follower
+from attncore.dataflow_stages import Follower
+from attncore.dataflow_state import Arrival
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from attncore.dataflow import (
     Broadcast,
@@ -32,53 +31,7 @@ from attncore.dataflow import (
 from attncore.dataflow_atoms import Atom, Axes, placed
 from attncore.dataflow_axes import transferred
 from attncore.dataflow_provenance import Provenance, is_fixed_number, is_random
-
-Stage = Literal["scores", "peak", "exp", "total", "log total", "inverse", "log weights", "weights"]
-
-SINK = "a sink takes part of each row, so that its weights sum to less than 1"
-DROPOUT = "dropout follows; the weights are those before it"
-MIXED = "heads are mixed with one another afterwards; the weights are those before it"
-CHANGED = "the model changed the weights after the softmax; they are those applied to the values"
-DEFERRED = "rows are divided by their sum only after the product with the values; the weights shown are divided"
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """What a value is to the attention. ``summed`` are the axes the softmax runs over, ``weights`` its result.
-
-    ``bent``: more than factors followed the exponentials, as in 1 / (1 + exp(-s)), so that they are none any more.
-    ``joined``: other scores are beside those of the product. ``pieced``: the weights were put together of pieces;
-    ``piece`` is what those of the product were before, if others are from elsewhere.
-    """
-
-    stage: Stage
-    weights: Value | None = None
-    summed: frozenset[int] = frozenset()
-    notes: tuple[str, ...] = ()
-    scaled: bool = False
-    blocks: bool = False
-    bent: bool = False
-    joined: bool = False
-    pieced: bool = False
-    piece: State | None = None
-
-    def noted(self, note: str) -> State:
-        """The same with a note, once."""
-        return self if note in self.notes else replace(self, notes=(*self.notes, note))
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether something follows the softmax already."""
-        return self.scaled or any(note in self.notes for note in (DROPOUT, MIXED, CHANGED))
-
-
-@dataclass(frozen=True, eq=False)
-class Arrival:
-    """A product that sums over the keys: ``side`` is the input of it that is the weights."""
-
-    product: Node
-    side: int
-    state: State
+from attncore.dataflow_state import CHANGED, DROPOUT, MIXED, SINK, Arrival, Stage, State, advanced, changed, is_tiny
 
 
 class Follower:
@@ -134,7 +87,7 @@ class Follower:
             case Reduce(function, axes):
                 return self._reduce(known[0], function, self._places(node.inputs[0], axes))
             case Slice():
-                return _advanced(known[0], output)
+                return advanced(known[0], output)
             case Concatenate():
                 return self._concatenate(node, known)
             case Pad():
@@ -175,12 +128,12 @@ class Follower:
         if state.stage not in ("weights", "exp"):
             return replace(state, joined=True) if others else state
         # Weights that are put together of pieces are the whole; beside others', the own piece is one by itself too.
-        whole = _advanced(state, node.outputs[0])
+        whole = advanced(state, node.outputs[0])
         return replace(whole, joined=True, pieced=True, piece=state if others else None)
 
     def _pad(self, operation: Pad, state: State, output: Value) -> State | None:
         if state.stage != "scores":
-            return _advanced(state, output)
+            return advanced(state, output)
         return state if operation.value == -math.inf else state.noted(SINK)
 
     def _elementwise(
@@ -191,7 +144,7 @@ class Follower:
             return self._combined(function, node, states)
         state = known[0]
         if function in ("cast", "identity"):
-            return _advanced(state, output)
+            return advanced(state, output)
         if state.stage == "scores" and function in ("exp", "exp2"):
             return replace(state, stage="exp", weights=output)
         if state.stage == "log weights" and function in ("exp", "exp2"):
@@ -223,7 +176,7 @@ class Follower:
             return None
         if function == "pow" or (function == "div" and states[-1] is not None):
             return replace(state, stage="inverse")
-        if function == "add" and not any(_is_tiny(one) for one in node.inputs):
+        if function == "add" and not any(is_tiny(one) for one in node.inputs):
             return state.noted(SINK)
         return state
 
@@ -245,10 +198,10 @@ class Follower:
         if function in ("select", "mul") and any(is_random(one, self._provenance) for one in others):
             return state.noted(DROPOUT)
         if function == "select":
-            return _changed(state, output) if state.scaled else _advanced(state, output)
+            return changed(state, output) if state.scaled else advanced(state, output)
         if function in ("mul", "div") and all(is_fixed_number(one, self._provenance) for one in others):
             return replace(state, scaled=True)
-        return _changed(state, output)
+        return changed(state, output)
 
     def _combined(self, function: str, node: Node, states: Sequence[State | None]) -> State | None:
         by_stage = {state.stage: state for state in states if state is not None}
@@ -278,7 +231,7 @@ class Follower:
         if stages <= {"total", "peak", "inverse"}:
             return made("total" if "total" in stages else "inverse" if "inverse" in stages else "peak")
         if "weights" in by_stage:
-            return _changed(replace(by_stage["weights"], notes=notes), output)
+            return changed(replace(by_stage["weights"], notes=notes), output)
         first: Sequence[Stage] = ("log weights", "exp", "scores", "log total")
         chosen = next((by_stage[stage] for stage in first if stage in by_stage), None)
         if chosen is None:
@@ -304,7 +257,7 @@ class Follower:
                 self.bent.append(node)
             elif state.stage in ("weights", "exp") and places & keys and (not state.summed or places & state.summed):
                 is_scaled = state.scaled and DROPOUT not in state.notes
-                self.arrivals.append(Arrival(node, side, _changed(state, value) if is_scaled else state))
+                self.arrivals.append(Arrival(node, side, changed(state, value) if is_scaled else state))
             elif state.stage == "scores" and places & keys and self._provenance.is_data(other):
                 self.bare.append(node)
             elif not self._provenance.is_data(other) and not (places & (self._free(0) | self._free(1))):
@@ -333,21 +286,3 @@ class Follower:
         output = node.outputs[0]
         self._marks[output] = tuple(axes)
         self._states[output] = state.noted(MIXED) if state.stage == "weights" else replace(state, joined=True)
-
-
-def _advanced(state: State, output: Value) -> State:
-    """The state with its weights where they are now, unless something followed the softmax already."""
-    if state.stage in ("weights", "exp") and not state.is_changed:
-        return replace(state, weights=output)
-    return state
-
-
-def _changed(state: State, output: Value) -> State:
-    """The weights as the model applies them, unless a dropout or a mixing of heads came before."""
-    lost = any(note in state.notes for note in (DROPOUT, MIXED))
-    return (state if lost else replace(state, weights=output)).noted(CHANGED)
-
-
-def _is_tiny(value: Value) -> bool:
-    """Whether a constant only keeps a sum from being zero."""
-    return value.constant is not None and value.constant.size == 1 and abs(float(value.constant)) < 1e-3

@@ -11,7 +11,7 @@ from attncore.dataflow import Contract, Elementwise, Graph, Node, Opaque, Reshap
 from attncore.dataflow_atoms import PARAMETER, tags_of
 from attncore.dataflow_provenance import Provenance, parameters_of
 from attncore.dataflow_sites import Rejection, ScoreSteps, Site
-from attncore.dataflow_stages import SINK
+from attncore.dataflow_state import SINK
 from attncore_onnx.fused import FusedOperator, Operands, Source
 
 _LEARNED_KEYS = "a softmax over learned vectors, not over positions of the input, as in a router or a memory"
