@@ -164,6 +164,24 @@ def place_of_colors(ax: Any, colors: Array, count: int) -> list[int]:
     return [int(np.abs(keys - color[:3]).sum(axis=1).argmin()) for color in colors]
 
 
+@pytest.mark.parametrize("view", ["matrix", "heads", "model"])
+def test_a_query_without_any_weight_is_grey(view: str) -> None:
+    """Its zeros would look like attention; the colour bar says what grey is, and nothing where there is none."""
+    weights = np.tril(np.ones((1, 2, 6, 6), np.float32))
+    figure = figure_of(attncore.AttentionTrace.from_arrays([weights]), view=view)
+    assert not any(np.isnan(np.ma.filled(np.ma.asarray(image), np.nan)).any() for image in images(figure))
+    weights[:, :, 2] = 0
+    figure = figure_of(attncore.AttentionTrace.from_arrays([weights]), view=view)
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    assert any("grey: no weight" in " ".join(label.split()) for label in labels)
+    if view == "model":
+        return
+    for image in images(figure):
+        found = np.isnan(np.ma.filled(np.ma.asarray(image), np.nan))
+        assert found[2].all()
+        assert not found[[0, 1, 3, 4, 5]].any()
+
+
 def test_summary(case: Any) -> None:
     """Six maps of layers by heads; each head's own numbers, grey where one means nothing."""
     trace, _, batch, _, _ = case

@@ -17,7 +17,10 @@ Positions = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Cells:
-    """``weights`` (heads, rows, columns); ``queries`` and ``keys`` are the first position of each row and column."""
+    """``weights`` (heads, rows, columns); ``queries`` and ``keys`` are the first position of each row and column.
+
+    A row without any weight, as of a query that every key is masked for, is NaN.
+    """
 
     weights: Array
     queries: Positions
@@ -66,4 +69,7 @@ def cells_of(read: Callable[[slice], Array], heads: int, queries: Positions, key
             for row in np.unique(into):
                 total[:, row] += sums[:, into == row].sum(axis=1)
                 counted[row] += (into == row).sum()
-    return Cells(total / counted[:, None], queries[rows], keys[columns], (down, across))
+    weights = total / counted[:, None]
+    # Zeros would look like attention: a query that every key is hidden from has none.
+    weights[~total.any(axis=2)] = np.nan
+    return Cells(weights, queries[rows], keys[columns], (down, across))

@@ -51,7 +51,9 @@ class Scale:
         """From 0 to the largest weight of all."""
         largest = self.largest
         if largest is None:
-            largest = max((float(np.nanmax(array, initial=0.0)) for array in arrays), default=0.0) or 1.0
+            largest = (
+                max((float(np.max(array, initial=0.0, where=~np.isnan(array))) for array in arrays), default=0.0) or 1.0
+            )
         return PowerNorm(0.5, 0, largest) if self.norm == "sqrt" else Normalize(0, largest)
 
     def bar(self, figure: Any, image: Any, axes: Any) -> Any:
@@ -61,9 +63,14 @@ class Scale:
         return bar
 
     def describe(self, what: str, arrays: Iterable[Array] = ()) -> str:
-        """What the colours show, with the norm where it is not linear, and that weights below 0 look as 0 does."""
+        """What the colours show, with the norm where it is not linear, and what looks otherwise than it is."""
+        shown = list(arrays)
         parts = [what] if self.norm == "linear" else [what, "square-root scale"]
-        return ", ".join([*parts, "negative as 0"] if any((array < 0).any() for array in arrays) else parts)
+        if any((array < 0).any() for array in shown):
+            parts.append("negative as 0")
+        if any(np.isnan(array).any() for array in shown):
+            parts.append("grey: no weight")
+        return ", ".join(parts)
 
 
 def color_map(name: str | None) -> Colormap:
