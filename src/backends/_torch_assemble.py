@@ -98,7 +98,7 @@ def _chosen(recorder: Recorder, records: list[Record]) -> list[Record]:
 
 def _layer(record: Record, stack: str | None, places: Places, shared: dict[int, Any]) -> AttentionLayer:
     query_axis, key_axis = places.axes_for(record)
-    if any(record.moved):
+    if any(record.moves):
         record = replace(record, notes=(*record.notes, MOVED))
     return layer_of(record, query_axis, key_axis, stack=stack, gradient=gradient_of(record), shared=shared)
 

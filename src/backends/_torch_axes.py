@@ -13,6 +13,7 @@ from attncore.axis_book import QUERIES, REORDERED, AxisBook
 from attncore.tokens import AxisFacts
 
 from ._torch_calls import BESIDE, MEMORY, RootCall
+from ._torch_moves import Moves
 from ._torch_record import Record
 
 # Words in module names that say which part of a model a layer belongs to. Names only label; they decide nothing.
@@ -89,12 +90,12 @@ class Places:
         elif rows != columns:
             stem = f"{stem}_queries"
         suffix = f"@{root_number}" if self._several else ""
-        moved_queries, moved_keys = record.moved
-        key_stem = key_stem + REORDERED if moved_keys else key_stem
-        stem = stem + REORDERED if moved_queries else stem
+        moves_of_queries, moves_of_keys = record.moves
+        key_stem = key_stem + REORDERED if moves_of_keys else key_stem
+        stem = stem + REORDERED if moves_of_queries else stem
         # The key axis first: it is the whole sequence, where queries may be a part of it.
-        key_name = self._axis(key_stem + suffix, batch, columns, key_stack, root, key_input)
-        query_name = self._axis(stem + suffix, batch, rows, stack, root, query_input)
+        key_name = self._axis(key_stem + suffix, batch, columns, key_stack, root, key_input, moves_of_keys)
+        query_name = self._axis(stem + suffix, batch, rows, stack, root, query_input, moves_of_queries)
         return query_name, key_name
 
     def facts(self) -> dict[str, AxisFacts]:
@@ -113,12 +114,19 @@ class Places:
         return root.ids_for("decoder") if ids is None and one_text else ids
 
     def _axis(
-        self, stem: str, batch: int, length: int, stack: str | None, root: RootCall, beside: str | None = None
+        self,
+        stem: str,
+        batch: int,
+        length: int,
+        stack: str | None,
+        root: RootCall,
+        beside: str | None,
+        moves: Moves,
     ) -> str:
         """The name of an axis; ``beside`` is the input it counts, where that is another one than the token ids."""
         grid = _grid(root.image, length) if stem.startswith("image") and root.image is not None else None
         kind: AxisKind = "patch" if grid else "frame" if stem.startswith("audio") else "position"
-        name = self.book.name_for(stem, batch, length, kind)
+        name = self.book.name_for(stem, batch, length, kind, moves or None)
         if stem.partition("@")[0].endswith(REORDERED):
             self._facts.setdefault(name, AxisFacts(kind=None if kind == "position" else kind))
         elif beside and stem.partition("@")[0].removesuffix(QUERIES) == _own_stem(beside):

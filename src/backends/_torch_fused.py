@@ -207,7 +207,7 @@ class FusedSites:
             computed_weights=weights,
             scale=scoring.scale if scoring else scale,
             span=common_span(query_tag, key_tag),
-            moved=(bool(query_tag and query_tag.moves), bool(key_tag and key_tag.moves)),
+            moves=(query_tag.moves if query_tag else (), key_tag.moves if key_tag else ()),
             inputs=self.inputs_of(query_tag, key_tag) if self.table.input_of else (0, 0),
             notes=notes,
             observed=False,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from attncore.weights import LazyWeights
 
+from ._torch_moves import Moves
 from ._torch_probabilities import TorchScoring
 from ._torch_tags import Order
 from ._torch_unseen import Versions
@@ -86,8 +87,8 @@ class Record:
     # Of the steps of a generation as one record: which step each query row is of.
     steps: npt.NDArray[np.int64] | None = None
     span: tuple[int, int, int] | None = None
-    # Whether queries and keys are in another order than the model was given.
-    moved: tuple[bool, bool] = (False, False)
+    # What put queries and keys in another order than the model was given.
+    moves: tuple[Moves, Moves] = ((), ())
     # Of which input they are, by number in `RootCall.inputs`: 0 for the ids.
     inputs: tuple[int, int] = (0, 0)
     versions: Versions = field(default_factory=dict)

@@ -159,7 +159,7 @@ class Sites(FusedSites):
         first, second = (operands.first_tag, operands.second_tag) if operands else (None, tag)
         query, key = (second, first) if entry.keys_first else (first, second)
         self.moves = query.moves if query else ()
-        record.moved = bool(self.moves), bool(key and key.moves)
+        record.moves = self.moves, key.moves if key else ()
         record.inputs = self.inputs_of(query, key)
         self.input = record.inputs[0] or None
         if (self.moves or self.input) and out is not None and self.table.get(out) is None:
