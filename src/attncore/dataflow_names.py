@@ -76,4 +76,4 @@ def stack_of(name: str) -> str | None:
 
 
 def _says(part: str, words: tuple[str, ...]) -> bool:
-    return any(part == word or part.startswith(f"{word}_") or part.endswith(f"_{word}") for word in words)
+    return any(f"_{word}_" in f"_{part}_" for word in words)

@@ -120,8 +120,14 @@ def _fitted(array: Any, batch: int, length: int) -> Any:
 
 
 def _by_name(fitting: Sequence[tuple[str, Any]], stem: str) -> Any:
-    """The first whose name says that it is of this axis; else the first that says nothing of another one."""
+    """The first whose name says that it is of this axis; else the first that says nothing of another one.
+
+    Where there are an encoder's and a decoder's, and the axis may be that of either, none.
+    """
     own = [array for name, array in fitting if stem in name.lower()]
+    sides = {side for name, _ in fitting for side in ("encoder", "decoder") if side in name.lower()}
+    if len(sides) == 2 and not stem.startswith(("encoder", "decoder")):
+        return None
     other = "decoder" if stem.startswith("encoder") else "encoder"
     rest = [array for name, array in fitting if other not in name.lower()]
     return next(iter(own or rest), None)

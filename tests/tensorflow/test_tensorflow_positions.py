@@ -113,3 +113,23 @@ def test_queries_without_the_rest_have_their_own_labels() -> None:
     (layer,) = trace
     assert layer.shape[2:] == (2, 6)
     assert trace.axes[layer.query_axis].labels == (("t3", "t1"),)
+
+
+@pytest.mark.parametrize("names", [("transformer_encoder_layer_0", "transformer_decoder_layer_0"), ("first", "second")])
+def test_an_encoder_never_has_the_labels_of_the_decoder(names: tuple[str, str]) -> None:
+    """Layers are named as KerasHub's are, or say nothing of where they are; both have as many tokens."""
+    source, target = (keras.Input((None,), dtype="int32", name=f"{side}_token_ids") for side in ("encoder", "decoder"))
+    embed = layers.Embedding(20, DIM)
+    memory, hidden = embed(source), embed(target)
+    memory = attention(names[0])(memory, memory)
+    hidden = attention(names[1])(hidden, hidden)
+    model = keras.Model([source, target], attention(f"{names[1]}_cross")(hidden, memory))
+    trace = attncore.trace(model, {"encoder_token_ids": IDS, "decoder_token_ids": IDS + 10})
+    assert sorted(one.kind for one in trace) == ["cross", "self", "self"]
+    if names[0] == "first":
+        with pytest.raises(attncore.TokenError, match="no token ids"):
+            attncore.trace(model, {"encoder_token_ids": IDS, "decoder_token_ids": IDS + 10}, tokens=spelled)
+        return
+    trace = attncore.trace(model, {"encoder_token_ids": IDS, "decoder_token_ids": IDS + 10}, tokens=spelled)
+    labels = {one.name: trace.axes[one.key_axis].labels[0][0] for one in trace}
+    assert labels == {names[0]: "t3", names[1]: "t13", f"{names[1]}_cross": "t3"}
