@@ -98,9 +98,10 @@ def _known_for(anchor: Any) -> OrderedDict[Any, Traced] | None:
 
 def _may_be_kept(call: Call, made: Traced) -> bool:
     """Whether the program still holds when it is called again: arrays that a function picked up may be others then."""
-    # What has a name is the model's own, and a part of the key.
-    others = (array for value, array in made.program.constants.items() if not value.name)
-    return call.target.frozen or all(array.size <= _LARGE for array in others)
+    # What has a name is the model's own, and a part of the key; small ones of numpy were made while it was traced.
+    others = [array for value, array in made.program.constants.items() if not value.name]
+    is_made_here = all(array.size <= _LARGE and not isinstance(array, jax.Array) for array in others)
+    return call.target.frozen or is_made_here
 
 
 def _trace(call: Call) -> Traced:

@@ -211,6 +211,24 @@ def test_weights_in_numpy_have_their_names(kind: Any) -> None:
     assert attncore.trace(fused, x)[0].name == "stacked/attention"
 
 
+class Plain:
+    """An object that JAX does not know as a tree, with an array of few numbers."""
+
+    def __init__(self) -> None:
+        self.blocks, self.scale = model_parameters(1), jnp.ones(3)
+
+    def call(self, x: Any) -> Any:
+        return model(self.blocks, x * self.scale[0])
+
+
+def test_a_method_sees_the_arrays_that_its_object_holds_by_then() -> None:
+    """Also those of few numbers."""
+    held, x = Plain(), hidden()
+    attncore.trace(held.call, x)
+    held.scale = held.scale * 3
+    np.testing.assert_allclose(attncore.trace(held.call, x).output, held.call(x), rtol=0, atol=1e-4)
+
+
 def through(weights: Any, x: Any) -> Any:
     """Attention whose queries, keys and values are by the order of a mapping."""
     query, key, value = (x @ weights["layers"][0][name] for name in weights["layers"][0])
