@@ -21,15 +21,20 @@ class Factor:
     """A part of a dimension; two factors are the same only when they are the same object.
 
     ``origin`` is the same object for all features that one projection made: the heads and what each is made of. It is
-    None where that is not known.
+    None where that is not known. ``whole`` is the factor that it was split from, if any, in which its steps are
+    ``stride`` long.
     """
 
-    __slots__ = ("kind", "origin", "size")
+    __slots__ = ("kind", "origin", "size", "stride", "whole")
 
-    def __init__(self, size: int, kind: Kind, origin: object = None) -> None:
+    def __init__(
+        self, size: int, kind: Kind, origin: object = None, whole: Factor | None = None, stride: int = 1
+    ) -> None:
         self.size = size
         self.kind: Kind = kind
         self.origin = origin
+        self.whole = whole
+        self.stride = stride
 
     def __repr__(self) -> str:
         return f"{self.kind[0]}{self.size}"
@@ -37,6 +42,9 @@ class Factor:
 
 Dim = tuple[Factor, ...]
 Dims = tuple[Dim, ...]
+# Sizes and strides of the parts of one factor that were joined in another order than they lay in it.
+Swap = tuple[tuple[int, int], ...]
+Swaps = tuple[Swap, ...]
 
 
 def fresh(shape: Sequence[int], kind: Kind) -> Dims:
@@ -118,16 +126,44 @@ def swapped(dims: Dims, first: int, second: int) -> Dims:
 
 
 @lru_cache(maxsize=1024)
-def reshaped(dims: Dims, shape: tuple[int, ...]) -> Dims | None:
-    """The dimensions after a reshape, factors split and joined as the sizes say; None where they do not line up."""
+def reshaped(dims: Dims, shape: tuple[int, ...]) -> tuple[Dims, tuple[Swaps, Swaps] | None] | None:
+    """The dimensions after a reshape, and the positions swapped before and after it where these are not the same.
+
+    None where the sizes do not line up.
+    """
     old_sizes = [dim[0].size if len(dim) == 1 else size_of(dim) for dim in dims]
     if 0 in shape or 0 in old_sizes:
         return None
     if list(shape) == old_sizes:
-        return dims
-    quick = _quick_reshape(dims, old_sizes, shape)
-    if quick is not None:
-        return quick
+        return dims, None
+    result = _quick_reshape(dims, old_sizes, shape) or _taken(dims, shape)
+    for dim in dims if result is None else (*dims, *result):
+        for factor in dim:
+            if factor.whole is not None and result is not None:
+                before, after = _swaps(dims), _swaps(result)
+                return result, None if before == after else (before, after)
+    return None if result is None else (result, None)
+
+
+def _swaps(dims: Dims) -> Swaps:
+    """What was joined in another order of each dimension of positions."""
+    found = []
+    for dim in dims:
+        if len(dim) == 1 or any(factor.kind != "plain" for factor in dim):
+            continue
+        if dim is dims[-1] and not any(is_feature(other) for other in dims):  # these may be features
+            continue
+        parts = [factor for factor in dim if factor.size > 1]
+        for whole in dict.fromkeys(factor.whole for factor in parts if factor.whole is not None):
+            steps = tuple((factor.size, factor.stride) for factor in parts if factor.whole is whole)
+            strides = [stride for _, stride in steps]
+            if strides != sorted(strides, reverse=True):
+                found.append(steps)
+    return tuple(found)
+
+
+def _taken(dims: Dims, shape: Sequence[int]) -> Dims | None:
+    """Factors split and joined as the sizes say."""
     rest = [factor for dim in dims for factor in dim if factor.size > 1]
     rest.reverse()
     result: list[Dim] = []
@@ -151,8 +187,8 @@ def _quick_reshape(dims: Dims, sizes: list[int], shape: Sequence[int]) -> Dims |
         last = dims[-1][0]
         if new[-2] == 1:  # put in between, which says nothing of features
             return (*dims[:-1], (Factor(1, "plain"),), dims[-1])
-        parts = [(Factor(size, last.kind, last.origin),) for size in new[-2:]]
-        return (*dims[:-1], *parts)
+        first, second = _split(last, new[-2])
+        return (*dims[:-1], (first,), (second,))
     if len(new) == rank - 1 and new[:-1] == sizes[:-2]:
         return (*dims[:-2], dims[-2] + dims[-1])
     return None
@@ -169,12 +205,21 @@ def _take(rest: list[Factor], size: int) -> Dim | None:
             taken.append(factor)
             size //= factor.size
         elif factor.size % size == 0:
-            taken.append(Factor(size, factor.kind, factor.origin))
-            rest.append(Factor(factor.size // size, factor.kind, factor.origin))
+            first, second = _split(factor, size)
+            taken.append(first)
+            rest.append(second)
             size = 1
         else:
             return None
     return tuple(taken)
+
+
+def _split(factor: Factor, size: int) -> tuple[Factor, Factor]:
+    """A factor as ``size`` steps over the second part."""
+    inner = factor.size // size
+    kind, origin = factor.kind, factor.origin
+    whole = None if kind == "feature" else factor.whole or factor  # the order of features is nobody's
+    return Factor(size, kind, origin, whole, factor.stride * inner), Factor(inner, kind, origin, whole, factor.stride)
 
 
 def resized(dim: Dim, size: int) -> Dim:

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from . import _torch_functions as fn
-from ._torch_dims import is_feature
+from ._torch_dims import Swap, Swaps, is_feature
 
 if TYPE_CHECKING:
     from ._torch_tags import Tag
 
-# A move is the name of what was done, the axes, and how far they were rolled or what they were indexed with.
+# A move is the name of what was done, the axes, and how far they were rolled, what they were indexed with, or what of
+# them was swapped.
 Move = tuple[str, tuple[int, ...], Any]
 Moves = tuple[Move, ...]
 
@@ -101,6 +102,34 @@ def moves_of_put(tag: Tag | None, index: Any, source: Tensor, target: Tensor) ->
         name, axes, taken = move
         move = name, axes, taken.inverse()
     return _with_move(tag, move, target)
+
+
+def moves_of_swaps(moves: Moves, before: Swaps, after: Swaps) -> Moves:
+    """The moves of a tensor in which parts of an axis are joined in another order, or were and are no longer."""
+    for swap in before:
+        move: Move = ("swap", (), swap)
+        if swap not in after and move in moves:
+            moves = moves[:-1] if moves[-1] == move else (*moves, ("swapped back", (), swap))
+    for swap in after:
+        if swap not in before:
+            undone = moves[-1:] and moves[-1][0] == "swap" and _undoes_swap(swap, moves[-1][2])
+            moves = moves[:-1] if undone else (*moves, ("swap", (), swap))
+    return moves
+
+
+def _undoes_swap(swap: Swap, before: Swap) -> bool:
+    first, second = _places(before), _places(swap)
+    if len(first) != len(second) or max(second) >= len(first):
+        return False
+    return all(first[place] == number for number, place in enumerate(second))
+
+
+def _places(swap: Swap) -> list[int]:
+    """Where each position was before."""
+    places = [0]
+    for size, stride in swap:
+        places = [place + step * stride for place in places for step in range(size)]
+    return places
 
 
 def _with_move(tag: Tag | None, move: Move | None, out: Tensor) -> Moves:

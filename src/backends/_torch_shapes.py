@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import _torch_functions as fn
 from ._torch_dims import Dim, Dims, Factor, fresh, is_feature, reshaped, resized, size_of, swapped
-from ._torch_moves import moves_after
+from ._torch_moves import moves_after, moves_of_swaps
 from ._torch_starts import after_padding, after_slice
 from ._torch_tags import Order, Softmax, Tag, worst_order
 
@@ -27,12 +27,16 @@ def _with_dims(tag: Tag, dims: Sequence[Dim] | None, order: Order | None = None)
 
 
 def _reshape(tag: Tag, function: Any, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> Tag | None:
-    dims = None if tag.dims is None else reshaped(tag.dims, out.shape)
-    if dims is None:
+    found = None if tag.dims is None else reshaped(tag.dims, out.shape)
+    if found is None:
         return tag.replaced(dims=fresh(out.shape, "unknown"))
+    dims, swaps = found
     if tag.key is not None and tag.key.size == 1:
         dims = _with_unit_key(tag, dims)
-    return tag.moved(dims, tag.order)
+    made = tag.moved(dims, tag.order)
+    if swaps is not None and tag.role is None:
+        made.moves = moves_of_swaps(tag.moves, *swaps)
+    return made
 
 
 def _with_unit_key(tag: Tag, dims: Dims) -> Dims:

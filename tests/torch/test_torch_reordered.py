@@ -142,6 +142,38 @@ def test_the_same_order(do: Callable[[Tensor], Tensor], batch: int) -> None:
     assert axes_of(Model(do), batch) == [TOKENS] * 3
 
 
+def swap(x: Tensor, rows: int = 2) -> Tensor:
+    """Positions read down the columns of a table of them in rows."""
+    return x.view(len(x), rows, -1, WIDTH).transpose(1, 2).reshape(x.shape)
+
+
+SWAPPED: dict[str, Callable[[Tensor], Tensor]] = {
+    "view": swap,
+    "flatten": lambda x: x.unflatten(1, (3, 2)).permute(0, 2, 1, 3).flatten(1, 2),
+    "features first": lambda x: x.mT.reshape(len(x), WIDTH, 2, 3).mT.flatten(2).mT,
+}
+
+
+@pytest.mark.parametrize("do", SWAPPED.values(), ids=SWAPPED)
+def test_swapped_by_views(do: Callable[[Tensor], Tensor]) -> None:
+    """Positions split in two and joined the other way round are in another order, at any depth."""
+    assert axes_of(Model(do, fused=False)) == [OWN] * 3
+    assert axes_of(Model(lambda x: x, do)) == [TOKENS, TOKENS, OWN]
+
+
+def test_swapped_back_by_views() -> None:
+    """Only the other way round undoes it; windows beside the batch, and features, are not in another order."""
+    assert axes_of(Model(swap, lambda x: swap(x, 3))) == [OWN, OWN, TOKENS]
+    assert axes_of(Model(swap, swap)) == [OWN, OWN, "tokens_2_reordered"]
+    assert axes_of(Model(swap, lambda x: swap(x.flip(1), 3))) == [OWN, OWN, "tokens_2_reordered"]
+    halves = lambda x: x.unflatten(-1, (2, 4)).mT.flatten(-2)  # noqa: E731
+    windows = lambda x: F.relu(x.unflatten(1, (2, 3)).transpose(1, 2).flatten(0, 1))  # noqa: E731
+    back = lambda x: windows(x).unflatten(0, (-1, 3)).transpose(1, 2).flatten(1, 2)  # noqa: E731
+    for do in (back, halves, lambda x: x.view(len(x), 2, 3, WIDTH).flatten(1, 2)):
+        assert axes_of(Model(do)) == [TOKENS] * 3
+        assert axes_of(Model(swap, do)) == [OWN] * 3
+
+
 START = torch.zeros(2, 2, WIDTH)
 SHIFTED: dict[str, Callable[[Tensor], Tensor]] = {
     "first is last": lambda x: torch.cat([x[:, 1:], x[:, :1]], 1),
