@@ -186,3 +186,19 @@ def test_layers_that_share_a_number_are_told_by_their_places() -> None:
     one = example_trace(1)
     both = attncore.AttentionTrace((one[0], one[0]), one.axes)
     assert str(both.render(EchoRenderer(), layer=1)) == "head 1 plain"
+
+
+@pytest.mark.parametrize(
+    ("renderer", "view", "options", "message"),
+    [
+        ("terminal", "summary", {"layer": 1}, 'view "summary" does not use layer=; .* view="head" or "matrix"'),
+        ("terminal", "matrix", {"query": 1}, 'view "matrix" does not use query=; .* view="head"'),
+        ("matplotlib", "matrix", {"heads": [1]}, 'view "matrix" does not use heads=; .* view="heads"'),
+        ("matplotlib", "heads", {"head": 1}, 'view "heads" does not use head=; .* view="matrix" or "head"'),
+        ("matplotlib", "matrix", {"figsize": 3}, r"width and height in inches, such as \(6, 4\); 3 was given"),
+    ],
+)
+def test_options_of_other_views_are_refused(renderer: str, view: str, options: dict[str, Any], message: str) -> None:
+    """Another picture than the one that was meant is not drawn."""
+    with pytest.raises(OptionError, match=message):
+        example_trace().render(renderer, view=view, **options)

@@ -55,8 +55,7 @@ def render(trace: AttentionTrace, asked: Asked) -> Rendered:
     Raises:
         PluginError: a renderer of somebody else's failed.
     """
-    options = asked.options()
-    _say_what_is_not_used(asked, options)
+    options = _without_what_is_not_used(asked, asked.options())
     with _blamed(asked.renderer):
         try:
             return trace.render(asked.renderer, view=asked.view, **options)
@@ -85,14 +84,15 @@ def _blamed(renderer: str) -> Iterator[None]:
         ) from error
 
 
-def _say_what_is_not_used(asked: Asked, options: Mapping[str, Any]) -> None:
-    if asked.renderer != "terminal":
-        return
+def _without_what_is_not_used(asked: Asked, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that a view of the terminal passes over, which a note says."""
     view = asked.view or "summary"
-    passed_over = [f"--{name}" for name in _NOT_USED.get(view, ()) if name in options]
+    passed_over = [name for name in _NOT_USED.get(view, ()) if name in options and asked.renderer == "terminal"]
     if passed_over:
+        typed = ", ".join(f"--{name}" for name in passed_over)
         one_head = "head" if view == "matrix" else "head or --view matrix"
-        say(f"attncore: note: the {view} view does not use {', '.join(passed_over)}; give --view {one_head}")
+        say(f"attncore: note: the {view} view does not use {typed}; give --view {one_head}")
+    return {name: value for name, value in options.items() if name not in passed_over}
 
 
 def put_out(rendered: Rendered, asked: Asked, save: Path | None, *, open_page: bool) -> None:

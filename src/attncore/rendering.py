@@ -134,6 +134,29 @@ def with_place_of_layer(trace: AttentionTrace, options: Mapping[str, Any]) -> di
     return {name: place_of(trace, value) if name == "layer" else value for name, value in options.items()}
 
 
+def check_used(
+    render: Callable[..., Any], view: str, used_by: Mapping[str, Collection[str]], asked: Mapping[str, Any]
+) -> None:
+    """Refuse an option that a view has no use for, rather than draw something else than was meant.
+
+    Args:
+        render: the renderer's method, whose signature has the options' defaults.
+        view: the view that was asked for.
+        used_by: for each option, the views that use it.
+        asked: the options' values.
+
+    Raises:
+        OptionError: one of another value than its default is of other views.
+    """
+    parameters = inspect.signature(render).parameters
+    for name, value in asked.items():
+        default = parameters[name].default
+        is_default = value is default or (isinstance(value, int | str) and value == default)
+        if view not in used_by[name] and not is_default:
+            views = " or ".join(f'"{other}"' for other in used_by[name])
+            raise OptionError(f'view "{view}" does not use {name}=; leave it out, or give view={views}')
+
+
 def notebook_bundle(trace: AttentionTrace) -> dict[str, Any]:
     """What a notebook shows of a trace that stands alone in a cell: what the first renderer that draws HTML makes.
 

@@ -49,8 +49,8 @@ class Canvas:
             raise OptionError(f"ax is plain matplotlib Axes of a figure, such as fig.subplots() gives; got {what}")
         if figsize is not None and (fig is not None or ax is not None):
             raise OptionError("figsize= is the size of a new figure; the one that was given has a size of its own")
-        if figsize is not None and (len(figsize) != 2 or not all(0 < side <= 200 for side in figsize)):
-            raise OptionError(f"figsize is width and height in inches; {figsize!r} was given")
+        if figsize is not None and not _is_size(figsize):
+            raise OptionError(f"figsize is width and height in inches, such as (6, 4); {figsize!r} was given")
         self._asked = figsize
         self._ax = ax
         self.owns_room = ax is None  # beside whose axes there is nothing of the user's
@@ -77,6 +77,15 @@ class Canvas:
         text = f"{title}\n(a matplotlib figure; save it as .pdf, .svg or .png)"
         files = _Files(root)
         return FigureRendered(_Bundle(files, text), title, details, files=files, figure=root)
+
+
+def _is_size(figsize: Any) -> bool:
+    """Whether this is a width and a height that can be drawn."""
+    try:
+        width, height = figsize
+        return bool(0 < width <= 200 and 0 < height <= 200)
+    except (TypeError, ValueError):
+        return False
 
 
 class _Files(Mapping[str, "str | bytes"]):

@@ -9,7 +9,7 @@ from attncore.attention import AttentionTrace
 from attncore.errors import OptionError, UnavailableError, did_you_mean
 from attncore.hookspecs import hookimpl
 from attncore.protocols import Renderer
-from attncore.rendering import Rendered
+from attncore.rendering import Rendered, check_used
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from ._matplotlib_scale import Norm
 
 _OF_ONE_AXES = ("matrix", "head", "model")
+# The views that use an option; what is not here is for all of them.
+_USED_BY = {
+    "layer": ("matrix", "head", "heads"),
+    "head": ("matrix", "head"),
+    "heads": ("heads",),
+    "query": ("heads",),
+    "values": ("matrix",),
+    "top": ("head",),
+}
 
 
 class MatplotlibRenderer:
@@ -72,17 +81,18 @@ class MatplotlibRenderer:
 
         Raises:
             SelectionError: a layer, head, query or batch item that does not exist.
-            OptionError: an option has a value that is not understood.
+            OptionError: an option has a value that is not understood, or is not used by this view.
             UnavailableError: the weights were reduced while capturing, or matplotlib is not installed.
         """
         if view not in self.views:
             raise OptionError(f'there is no view "{view}"{did_you_mean(view, self.views)}; use {", ".join(self.views)}')
         if ax is not None and view not in _OF_ONE_AXES:
             raise OptionError(f'view "{view}" has axes of its own; give it fig= instead of ax=')
+        asked = {"layer": layer, "head": head, "heads": heads, "query": query, "values": values, "top": top}
+        check_used(self.render, view, _USED_BY, asked)
         drawing = _drawing()
         canvas = drawing.Canvas(figsize, fig, ax)
         scale = drawing.Scale.of(cmap, norm, vmax)
-        asked = {"layer": layer, "head": head, "heads": heads, "query": query, "values": values, "top": top}
         rendered: Rendered = drawing.draw(canvas, trace, view, batch, scale, asked)
         return rendered
 

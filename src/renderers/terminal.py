@@ -9,7 +9,7 @@ from attncore.attention import AttentionTrace
 from attncore.errors import OptionError, did_you_mean
 from attncore.hookspecs import hookimpl
 from attncore.protocols import Renderer
-from attncore.rendering import Rendered
+from attncore.rendering import Rendered, check_used
 from attncore.subject import find_query
 
 from ._terminal_head import EveryQuery, OneQuery
@@ -21,6 +21,14 @@ from ._terminal_summary import Summary
 
 Sort = Literal["weight", "position"]
 SORTS = ("weight", "position")
+# The views that use an option; what is not here is for all of them.
+_USED_BY = {
+    "layer": ("head", "matrix"),
+    "head": ("head", "matrix"),
+    "query": ("head",),
+    "top": ("head",),
+    "sort": ("head",),
+}
 
 
 class TerminalRenderer:
@@ -63,9 +71,13 @@ class TerminalRenderer:
 
         Raises:
             SelectionError: a layer, head, query or batch item that does not exist.
-            OptionError: an option has a value that is not understood.
+            OptionError: an option has a value that is not understood, or is not used by this view.
             UnavailableError: the weights were reduced while capturing.
         """
+        if view not in self.views:
+            raise OptionError(f'there is no view "{view}"{did_you_mean(view, self.views)}; use {", ".join(self.views)}')
+        asked = {"layer": layer, "head": head, "query": query, "top": top, "sort": sort}
+        check_used(self.render, view, _USED_BY, asked)
         page = Page.of(width, color)
         details: dict[str, Any] = {"view": view, "batch": batch, "width": page.width}
         if view == "summary":
@@ -74,8 +86,6 @@ class TerminalRenderer:
         if view == "model":
             model = Model.of(trace, batch, page.width)
             return finished(lambda paint: model.lines(paint, page.width), page, model.title, details)
-        if view not in self.views:
-            raise OptionError(f'there is no view "{view}"{did_you_mean(view, self.views)}; use {", ".join(self.views)}')
         subject = Subject.of(trace, layer, head, batch)
         details |= {"layer": subject.layer.index, "head": subject.head}
         if view == "matrix":
