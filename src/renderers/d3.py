@@ -15,6 +15,7 @@ from attncore.hookspecs import hookimpl
 from attncore.protocols import Renderer
 from attncore.rendering import Rendered
 from attncore.selection import LayerSelector
+from attncore.signs import visible
 
 from ._page_describe import Start, Theme, with_weights
 from ._page_html import built_viewer, frame_of, live_page, page_of
@@ -216,9 +217,8 @@ def _title(trace: AttentionTrace) -> str:
 
 def _plain(title: str, length: int) -> str:
     """A line for where no page can be shown; a model's name may come from anybody, and control no terminal."""
-    visible = "".join(character if character.isprintable() else "�" for character in title)
     return (
-        f"{visible}: an interactive page of {length / 1e6:.1f} MB, which a notebook shows; "
+        f"{visible(title)}: an interactive page of {length / 1e6:.1f} MB, which a notebook shows; "
         '.save("attention.html") writes it as a file for any browser, without a network'
     )
 
