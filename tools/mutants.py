@@ -232,9 +232,30 @@ MUTANTS = (
     Mutant(
         "PyTorch: what a block gives is not known after its tail",
         "src/backends/_torch_tails.py",
-        "            table.set(tensor, tag.replaced(dims=dims, stream=stream))",
-        "            del dims, stream",
+        "            table.set(tensor, tag.replaced(dims=dims, stream=stream, moves=moves))",
+        "            del dims, stream, moves",
         _TAILS,
+    ),
+    Mutant(
+        "PyTorch: positions that a model turns around keep their labels",
+        "src/backends/_torch_moves.py",
+        "        move = _turned(function, args, kwargs, out)",
+        "        move = None",
+        ("tests/torch/test_torch_reordered.py",),
+    ),
+    Mutant(
+        "JAX, TensorFlow: positions that a model turns around keep their labels",
+        "src/attncore/dataflow_moves.py",
+        "    return _changed(axis, _turned)",
+        "    return axis",
+        ("tests/jax/test_jax_order.py",),
+    ),
+    Mutant(
+        "JAX, TensorFlow: heads in the order of the scores, not of the query projection",
+        "src/attncore/dataflow_order.py",
+        "    number = {place: at for at, place in enumerate(laid_out)} if laid_out is not None else {}",
+        "    number = dict.fromkeys(laid_out or (), 0)",
+        ("tests/jax/test_jax_head_order.py",),
     ),
     Mutant(
         "PyTorch: the function mode stays off after a tail",

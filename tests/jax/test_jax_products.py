@@ -86,12 +86,15 @@ def divided_late(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Arra
 
 
 @pytest.mark.parametrize("keep", ["weights", "qk"])
-@pytest.mark.parametrize("key_heads", [HEADS, 1])
-@pytest.mark.parametrize("attend", [plain, scaled_within, repeated, mapped, divided_late])
+@pytest.mark.parametrize(
+    ("attend", "key_heads"),
+    [
+        (mapped, HEADS),  # a map is over axes of one length
+        *((attend, heads) for attend in (plain, scaled_within, repeated, divided_late) for heads in (HEADS, 1)),
+    ],
+)
 def test_a_multiplication_and_a_sum_are_a_product(attend: Attention, key_heads: int, keep: Any) -> None:
     """Heads, positions and vectors are those of the same attention with `@`."""
-    if attend is mapped and key_heads == 1:
-        pytest.skip("a map is over axes of one length")
     params, x = parameters(key_heads), numbers(BATCH, LENGTH, DIM, seed=9)
     call = with_heads_first(attend)
     trace = attncore.trace(call, (params, x), keep=keep)

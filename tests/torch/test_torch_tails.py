@@ -66,6 +66,24 @@ def test_the_tails_of_like_blocks_are_not_followed(paused: list[str], monkeypatc
     assert_same_traces(trace, followed_to_the_end(monkeypatch, lambda: attncore.trace(model, x)))
 
 
+class Backwards(nn.Module):
+    """Blocks that see the last position first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = blocks(Block, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(x.flip(1))
+
+
+def test_positions_stay_in_another_order_through_tails(paused: list[str]) -> None:
+    """Labels of the input fit none of the blocks, also where what they give was not followed."""
+    trace = attncore.trace(Backwards(), torch.randn(2, 5, DIM))
+    assert paused == ["Block"] * 3
+    assert [layer.query_axis for layer in trace] == ["tokens_reordered"] * 4
+
+
 def test_fewer_calls_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is what it is for."""
     seen = calls_seen(monkeypatch)
