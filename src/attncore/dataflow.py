@@ -7,7 +7,7 @@ single assignment: each `Value` is made once, by one `Node` or by nobody (an inp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -264,6 +264,17 @@ class Graph:
             if isinstance(node.operation, Region):
                 for body in node.operation.bodies:
                     yield from body._walk((*around, node))
+
+
+def reached(value: Value, further: Callable[[Value], Iterable[Value]]) -> Iterator[Value]:
+    """A value and all that ``further`` leads to from there, each once."""
+    waiting, seen = [value], set[Value]()
+    while waiting:
+        one = waiting.pop()
+        if one not in seen:
+            seen.add(one)
+            yield one
+            waiting += further(one)
 
 
 def number_of(value: Value) -> float | None:

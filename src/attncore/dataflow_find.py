@@ -16,7 +16,7 @@ from attncore.dataflow_products import join_products
 from attncore.dataflow_provenance import Provenance, has_data, parameters_of
 from attncore.dataflow_roles import Roles, asks_within_keys, key_side, layouts_of, roles_of
 from attncore.dataflow_scoring import steps_between
-from attncore.dataflow_sites import Findings, Kind, OpaqueKernel, Rejection, Site, before_dropping
+from attncore.dataflow_sites import Findings, Kind, Layout, OpaqueKernel, Rejection, Site, before_dropping
 from attncore.dataflow_stages import Follower
 from attncore.dataflow_state import CHANGED, DEFERRED, Arrival
 
@@ -208,6 +208,21 @@ def _parameters(query: Value, key: Value, value: Value, provenance: Provenance) 
     return found
 
 
+def _reason_against(
+    follower: Follower, arrival: Arrival, roles: Roles, layouts: dict[Kind, Layout], provenance: Provenance
+) -> str | None:
+    """Why what was found is no attention of queries to the keys of an input; None where it is one."""
+    if arrival.state.blocks:
+        return _BLOCKS
+    if asks_within_keys(follower, arrival, roles, provenance):
+        return _NO_PRODUCT
+    key_input = key_side(follower, roles)
+    query, key = follower.scores.inputs[1 - key_input], follower.scores.inputs[key_input]
+    if _has_learned_keys(follower, roles, query, key, provenance):
+        return _LEARNED_KEYS
+    return _FEATURES if are_features(query, key, layouts, provenance) else None
+
+
 def _site(
     follower: Follower, arrival: Arrival, count: int, around: tuple[Node, ...], provenance: Provenance
 ) -> Site | Rejection:
@@ -221,14 +236,9 @@ def _site(
     key_input = key_side(follower, roles)
     query, key = follower.scores.inputs[1 - key_input], follower.scores.inputs[key_input]
     value = product.inputs[1 - arrival.side]
-    if state.blocks:
-        return Rejection(product, around, _BLOCKS)
-    if asks_within_keys(follower, arrival, roles, provenance):
-        return Rejection(product, around, _NO_PRODUCT)
-    if _has_learned_keys(follower, roles, query, key, provenance):
-        return Rejection(product, around, _LEARNED_KEYS)
-    if are_features(query, key, layouts, provenance):
-        return Rejection(product, around, _FEATURES)
+    reason = _reason_against(follower, arrival, roles, layouts, provenance)
+    if reason is not None:
+        return Rejection(product, around, reason)
     notes = state.notes
     if not provenance.is_data(query):
         notes = (*notes, _LEARNED_QUERIES)

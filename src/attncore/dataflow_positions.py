@@ -28,10 +28,9 @@ def are_features(query: Value, key: Value, layouts: dict[Kind, Layout], provenan
 
 
 def sources_of(
-    provenance: Provenance, query: Value, key: Value, layouts: dict[str, Layout] | object, roles: Roles
+    provenance: Provenance, query: Value, key: Value, layouts: dict[Kind, Layout], roles: Roles
 ) -> tuple[object, object]:
     """What the positions of queries and keys are counted along; the same if they share an axis."""
-    assert isinstance(layouts, dict)
     if "query" not in layouts or "key" not in layouts:
         return None, None
     of_query = position_tags(provenance.axes(query), layouts["query"])

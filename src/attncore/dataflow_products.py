@@ -26,10 +26,13 @@ from attncore.dataflow import (
     Reshape,
     Value,
     number_of,
+    reached,
 )
 from attncore.dataflow_positions import is_anchor
 
 Shape = tuple[int | None, ...]
+# Where a walk to a softmax ends.
+_ENDS = (Contract, Region, Opaque)
 _KEEPING = (Elementwise("identity"), Elementwise("cast"))
 
 
@@ -217,28 +220,18 @@ def _aligned(value: Value, shape: Shape) -> _Side:
 
 def _is_weighed(value: Value) -> bool:
     """Whether a value is made of a softmax, or of exponentials, without a product in between."""
-    waiting, seen = [value], set[Value]()
-    while waiting:
-        one = waiting.pop()
-        if one in seen or one.node is None or isinstance(one.node.operation, Contract | Region | Opaque):
-            continue
-        if is_anchor(one.node):
-            return True
-        seen.add(one)
-        waiting += one.node.inputs
-    return False
+
+    def further(one: Value) -> Sequence[Value]:
+        return () if one.node is None or isinstance(one.node.operation, _ENDS) else one.node.inputs
+
+    return any(one.node is not None and is_anchor(one.node) for one in reached(value, further))
 
 
 def _leads_to_softmax(value: Value, uses: Mapping[Value, Sequence[Node]]) -> bool:
     """Whether a softmax, or exponentials, are made of a value without a product in between."""
-    waiting, seen = [value], set[Value]()
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        for node in uses.get(one, ()):
-            if is_anchor(node):
-                return True
-            waiting += () if isinstance(node.operation, Contract | Region | Opaque) else node.outputs
-    return False
+
+    def further(one: Value) -> list[Value]:
+        users = [node for node in uses.get(one, ()) if not isinstance(node.operation, _ENDS)]
+        return [output for node in users for output in node.outputs]
+
+    return any(is_anchor(node) for one in reached(value, further) for node in uses.get(one, ()))

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
-from attncore.dataflow import Contract, Elementwise, Fill, Graph, Node, Opaque, Reduce, Region, Slice, Update, Value
+from attncore.dataflow import (
+    Contract,
+    Elementwise,
+    Fill,
+    Graph,
+    Node,
+    Opaque,
+    Reduce,
+    Region,
+    Slice,
+    Update,
+    Value,
+    reached,
+)
 from attncore.dataflow_atoms import DATA, PARAMETER, STATE, Atom, Axes, Axis, merged, single, tags_of
 from attncore.dataflow_axes import transferred
 from attncore.dataflow_moves import place_tag
@@ -247,17 +260,13 @@ def is_fixed_number(value: Value, provenance: Provenance) -> bool:
 
 def _behind(value: Value, provenance: Provenance, passes: Callable[[Node], bool]) -> Iterator[Value]:
     """A value and what it is made of, as far as ``passes`` lets through the nodes on the way."""
-    waiting, seen = [value], set[Value]()
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        yield one
+
+    def further(one: Value) -> Sequence[Value]:
         if one.node is None:
-            waiting += [provenance.outside[one]] if one in provenance.outside else []
-        elif passes(one.node):
-            waiting += one.node.inputs
+            return [provenance.outside[one]] if one in provenance.outside else []
+        return one.node.inputs if passes(one.node) else []
+
+    return reached(value, further)
 
 
 def _projecting(value: Value, provenance: Provenance) -> Iterator[Value]:
