@@ -6,7 +6,8 @@ import sys
 import threading
 from contextlib import ExitStack
 
-_lock = threading.Lock()
+# The garbage collector may end a dropped session at any point, also while its thread holds this.
+_lock = threading.RLock()
 _active = 0
 _undo = ExitStack()
 

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch_models import Language, Stack, TinyAttention, assert_weights, expected, hidden, state, token_ids, untouched
 
 import attncore
+from attncore.backends import _torch_switches
 
 HOWS = ("sdpa", "manual")
 
@@ -272,6 +274,47 @@ def test_captures_in_several_threads() -> None:
     for place, reference in enumerate(references):
         assert_weights(traces[place], reference)
     assert state(models[0])["stance"] == before
+
+
+def test_a_dropped_session_may_be_collected_while_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector runs at any point, so also where the switches that all captures share are being turned."""
+    model, x = Stack(), hidden()
+    references = expected(model, x)
+    traces: list[attncore.AttentionTrace] = []
+
+    class Dropped:
+        """Is in a circle, so that only the collector ends its session."""
+
+        def __init__(self) -> None:
+            self.circle = self
+            self.session = attncore.capture(Stack())
+            self.session.__enter__()
+
+    def work() -> None:
+        gc.disable()
+        try:
+            Dropped()
+            traces.append(attncore.trace(model, x))
+        finally:
+            gc.enable()
+
+    monkeypatch.setattr(_torch_switches, "sys", Collecting())
+    before = _torch_switches._active
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "the capture waits for itself"
+    assert_weights(traces[0], references)
+    assert _torch_switches._active == before
+
+
+class Collecting:
+    """Stands for the module `sys`; whoever asks for the modules has the collector run first."""
+
+    @property
+    def modules(self) -> dict[str, Any]:
+        gc.collect()
+        return sys.modules
 
 
 @pytest.mark.parametrize("how", HOWS)
