@@ -152,11 +152,12 @@ class Lab:
     def open(self, name: str) -> None:
         """Opens a notebook and waits for its cells."""
         self.page.goto(self.address.format(name))
-        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+        self.page.wait_for_selector(f".jp-mod-current[data-type='document-title'] >> text={name}")
+        self.cell(0).wait_for()
 
     def cell(self, number: int) -> Locator:
-        """A code cell."""
-        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+        """A code cell of the notebook in sight: Lab opens those of before again, behind it."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell").nth(number)
 
     def run(self, number: int) -> None:
         """Runs a cell and waits until the kernel has."""
@@ -167,10 +168,11 @@ class Lab:
     def frame(self, number: int) -> Frame:
         """The page in a cell's output, when everything in it is drawn."""
         handle = self.cell(number).locator("iframe").element_handle()
+        handle.scroll_into_view_if_needed()  # a browser draws nothing in a frame that is out of sight
         frame = handle.content_frame()
         assert frame is not None
-        frame.wait_for_function("window.attncore !== undefined")
-        frame.evaluate("window.attncore.idle()")
+        # Not an `evaluate`, which would wait without end.
+        frame.wait_for_function("window.attncore?.idle().then(() => true)", polling=100)
         return frame
 
 

@@ -107,7 +107,7 @@ def test_the_wheel_goes_on_to_the_page_around(browser, plain, tmp_path) -> None:
     page = context.new_page()
     page.goto(host.as_uri())
     page.frame_locator("iframe").get_by_role("tab").first.wait_for()
-    page.frames[1].evaluate("window.attncore.idle()")
+    page.frames[1].wait_for_function("window.attncore.idle().then(() => true)", polling=100)
     for x in (400, 1100):
         page.evaluate("scrollTo(0, 0)")
         page.mouse.move(x, 400)

@@ -65,7 +65,7 @@ def shown(browser: Browser, html: str, problems: list[str]) -> tuple[Page, Frame
     inner = page.frame_locator("iframe").locator("#output iframe").element_handle().content_frame()
     assert inner is not None
     inner.wait_for_function("window.attncore !== undefined")
-    inner.evaluate("window.attncore.idle()")
+    inner.wait_for_function("window.attncore.idle().then(() => true)", polling=100)
     return page, inner
 
 
@@ -81,7 +81,7 @@ def test_an_output_draws_answers_and_exports(browser: Browser, view: str) -> Non
         assert root.is_visible()
         if view != "model":
             inner.get_by_role("slider", name="Layer").press("ArrowRight")
-            inner.evaluate("window.attncore.idle()")
+            inner.wait_for_function("window.attncore.idle().then(() => true)", polling=100)
             assert inner.evaluate("async () => (await window.attncore.ready).store.selection.layer") == 1
         for kind in ("PNG", "SVG"):
             root.press("e")
