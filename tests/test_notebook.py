@@ -17,6 +17,7 @@ import pytest
 from jupyter_lab import environment, jupyter_lab
 from page_browser import chromium
 from playwright.sync_api import Browser, ConsoleMessage, Frame, Locator, Page
+from viewer_page import wait_until_drawn
 
 CELLS = (
     "from attncore.testing import example_trace\ntrace = example_trace(lazy=True)\ntrace.render('d3', height=480)",
@@ -171,8 +172,7 @@ class Lab:
         handle.scroll_into_view_if_needed()  # a browser draws nothing in a frame that is out of sight
         frame = handle.content_frame()
         assert frame is not None
-        # Not an `evaluate`, which would wait without end.
-        frame.wait_for_function("window.attncore?.idle().then(() => true)", polling=100)
+        wait_until_drawn(frame)
         return frame
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, Route
+from playwright.sync_api import BrowserContext, ConsoleMessage, Frame, Locator, Page, Request, Route
 
 HOSTILE = (
     "</script><img src=x onerror=window.pwned=1>",
@@ -35,6 +35,11 @@ _SETTLED = """async () => {
 }"""
 _SELECTION = "async () => (await window.attncore.ready).store.selection"
 _SELECT = "async (changes) => (await window.attncore.ready).store.select(changes)"
+
+
+def wait_until_drawn(frame: Frame) -> None:
+    """Waits until the page in a frame is there and draws no more; with an end, which an `evaluate` would not have."""
+    frame.wait_for_function("window.attncore?.idle().then(() => true)", polling=100)
 
 
 class ViewerPage:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from viewer_page import VIEWS
+from viewer_page import VIEWS, wait_until_drawn
 
 from attncore import AttentionTrace
 from attncore.renderers._page_html import built_viewer
@@ -107,7 +107,7 @@ def test_the_wheel_goes_on_to_the_page_around(browser, plain, tmp_path) -> None:
     page = context.new_page()
     page.goto(host.as_uri())
     page.frame_locator("iframe").get_by_role("tab").first.wait_for()
-    page.frames[1].wait_for_function("window.attncore.idle().then(() => true)", polling=100)
+    wait_until_drawn(page.frames[1])
     for x in (400, 1100):
         page.evaluate("scrollTo(0, 0)")
         page.mouse.move(x, 400)

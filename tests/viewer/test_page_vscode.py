@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Frame, Page, Route
+from viewer_page import wait_until_drawn
 
 from attncore.testing import example_trace
 
@@ -64,8 +65,7 @@ def shown(browser: Browser, html: str, problems: list[str]) -> tuple[Page, Frame
     page.goto(f"{ADDRESS}/")
     inner = page.frame_locator("iframe").locator("#output iframe").element_handle().content_frame()
     assert inner is not None
-    inner.wait_for_function("window.attncore !== undefined")
-    inner.wait_for_function("window.attncore.idle().then(() => true)", polling=100)
+    wait_until_drawn(inner)
     return page, inner
 
 
@@ -81,7 +81,7 @@ def test_an_output_draws_answers_and_exports(browser: Browser, view: str) -> Non
         assert root.is_visible()
         if view != "model":
             inner.get_by_role("slider", name="Layer").press("ArrowRight")
-            inner.wait_for_function("window.attncore.idle().then(() => true)", polling=100)
+            wait_until_drawn(inner)
             assert inner.evaluate("async () => (await window.attncore.ready).store.selection.layer") == 1
         for kind in ("PNG", "SVG"):
             root.press("e")
